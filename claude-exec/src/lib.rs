@@ -1,0 +1,1 @@
+//! `Invocation -> Command -> bytes -> Event`.

@@ -1,0 +1,2 @@
+//! A fake `claude` for tests.
+fn main() {}
