@@ -1,1 +1,7 @@
-//! `Invocation -> Command -> bytes -> Event`.
+//! `Invocation -> Command -> bytes -> Event`
+
+mod error;
+pub mod executor;
+pub mod protocol;
+
+pub use error::{Error, Result};
