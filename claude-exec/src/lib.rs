@@ -2,6 +2,8 @@
 
 mod error;
 pub mod executor;
+#[cfg(feature = "http")]
+pub mod http;
 pub mod protocol;
 
 pub use error::{Error, Result};
