@@ -274,7 +274,8 @@ mod tests {
     fn every_key_opens_under_its_name_and_nothing_else_does() {
         let keyring = Keyring::parse(&format!("a:{ONE}, b:{TWO},\nb:{OLD}\n")).unwrap();
         let bearer = |scheme: &str, token: &str| format!("{scheme} {token}").into_bytes();
-        let table: [(Vec<Vec<u8>>, Result<&str, AuthError>); 15] = [
+        type Row = (Vec<Vec<u8>>, Result<&'static str, AuthError>);
+        let table: [Row; 15] = [
             (vec![bearer("Bearer", ONE)], Ok("a")),
             (vec![bearer("Bearer", TWO)], Ok("b")),
             (vec![bearer("Bearer", OLD)], Ok("b")),
