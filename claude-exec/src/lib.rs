@@ -4,6 +4,8 @@
 pub mod brain;
 mod error;
 pub mod executor;
+#[cfg(feature = "http")]
+pub mod http;
 pub mod invocation;
 pub mod protocol;
 
