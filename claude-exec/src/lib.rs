@@ -3,5 +3,7 @@
 mod error;
 pub mod executor;
 pub mod protocol;
+#[cfg(feature = "store")]
+pub mod store;
 
 pub use error::{Error, Result};
