@@ -2,6 +2,8 @@
 
 mod error;
 pub mod executor;
+#[cfg(feature = "jobs")]
+pub mod jobs;
 pub mod protocol;
 #[cfg(feature = "store")]
 pub mod store;
