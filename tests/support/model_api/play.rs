@@ -11,7 +11,8 @@ use serde_json::{Map, Value, json};
 use tokio::sync::{Semaphore, mpsc};
 
 use super::request::{last_user_text, user_texts};
-use super::scenario::{Action, RETRIED_ANSWER, Scenario, pieces};
+use super::scenario::{Action, RETRIED_ANSWER, Scenario};
+use crate::support::marker::pieces;
 
 pub(super) type Body = BoxBody<Bytes, std::io::Error>;
 
@@ -126,7 +127,7 @@ impl Player {
         let mut start_usage = usage.clone();
         start_usage.insert("output_tokens".to_owned(), json!(1));
         let message = head(&self.context, &start_usage);
-        self.event(&json!({"type": "message_start", "message": message})).await?;
+        self.event("message_start", &[("message", &message)]).await?;
         for action in scenario.actions {
             match action {
                 Action::Thinking(parts) => {
@@ -153,7 +154,7 @@ impl Player {
                 }
                 Action::ErrorEvent(kind) => {
                     let error = json!({"type": kind, "message": "stand-in says so"});
-                    return self.event(&json!({"type": "error", "error": error})).await;
+                    return self.event("error", &[("error", &error)]).await;
                 }
                 Action::Silence => {
                     self.events.closed().await;
@@ -173,8 +174,8 @@ impl Player {
         usage.entry("output_tokens").or_insert(json!(self.deltas));
         let reason = stop.unwrap_or_else(|| if self.tool { "tool_use" } else { "end_turn" }.to_owned());
         let delta = json!({"stop_reason": reason, "stop_sequence": null});
-        self.event(&json!({"type": "message_delta", "delta": delta, "usage": usage})).await?;
-        self.event(&json!({"type": "message_stop"})).await
+        self.event("message_delta", &[("delta", &delta), ("usage", &usage.into())]).await?;
+        self.event("message_stop", &[]).await
     }
 
     async fn tool(&mut self, name: &str, input: &Value) -> Result<(), Gone> {
@@ -194,7 +195,8 @@ impl Player {
         }
         self.close().await?;
         self.open = Some(kind);
-        self.event(&json!({"type": "content_block_start", "index": self.next, "content_block": block})).await
+        let index = json!(self.next);
+        self.event("content_block_start", &[("index", &index), ("content_block", &block)]).await
     }
 
     async fn close(&mut self) -> Result<(), Gone> {
@@ -202,7 +204,8 @@ impl Player {
             return Ok(());
         }
         self.next += 1;
-        self.event(&json!({"type": "content_block_stop", "index": self.next - 1})).await
+        let index = json!(self.next - 1);
+        self.event("content_block_stop", &[("index", &index)]).await
     }
 
     async fn delta(&mut self, delta: Value) -> Result<(), Gone> {
@@ -210,13 +213,18 @@ impl Player {
             self.wait(self.pace).await?;
         }
         self.deltas += 1;
-        self.event(&json!({"type": "content_block_delta", "index": self.next, "delta": delta})).await
+        let index = json!(self.next);
+        self.event("content_block_delta", &[("index", &index), ("delta", &delta)]).await
     }
 
-    async fn event(&mut self, event: &Value) -> Result<(), Gone> {
-        let kind = event["type"].as_str().unwrap_or_default();
-        let frame = Frame::data(Bytes::from(format!("event: {kind}\ndata: {event}\n\n")));
-        self.events.send(Ok(frame)).await.map_err(|_| Gone)
+    async fn event(&mut self, kind: &str, fields: &[(&str, &Value)]) -> Result<(), Gone> {
+        // In the order the real API writes: the type first.
+        let mut event = format!("event: {kind}\ndata: {{\"type\":\"{kind}\"");
+        for (name, value) in fields {
+            event.push_str(&format!(",\"{name}\":{value}"));
+        }
+        event.push_str("}\n\n");
+        self.events.send(Ok(Frame::data(Bytes::from(event)))).await.map_err(|_| Gone)
     }
 
     async fn hold(&mut self) -> Result<(), Gone> {

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
+use crate::support::marker::{markers, named, number, pieces, plain, words};
+
 /// The answer to a text without a marker.
 pub(crate) const DEFAULT_ANSWER: &str = "Hello from the model.";
 /// The answer after a tool's result.
@@ -95,24 +97,24 @@ impl Scenario {
     /// | `[[block]]` | begin another content block |
     /// | `[[echo]]`, `[[recall]]` | the last user text; all earlier ones |
     /// | `[[status CODE times=N retry_after=S]]` | an HTTP error N times (for ever without `times`), then the rest |
-    /// | `[[cut]]`, `[[error_event TYPE]]`, `[[silence]]` | the stream breaks, fails, or goes silent here |
+    /// | `[[cut]]`, `[[error_event TYPE]]`, `[[silence]]` | the stream breaks, fails (both after three words if nothing came before), or goes silent |
     /// | `[[hang]]` | not even a response head |
     /// | `[[hold]]`, `[[sleep MS]]`, `[[pace MS]]` | wait for the test; wait; wait between the deltas that follow |
     /// | `[[stop REASON]]`, `[[usage KEY=N …]]` | what the last events say |
     /// | `[[next]]` | the section for the next request of this turn |
     pub(crate) fn parse(text: &str, round: usize) -> Self {
         let mut sections = vec![Self::default()];
-        let mut rest = text;
         let mut marked = false;
-        while let Some(start) = rest.find("[[") {
-            rest = &rest[start + 2..];
-            let Some((marker, after)) = split_marker(rest) else { continue };
-            rest = after;
-            if marker.trim() == "next" {
+        for (name, args) in markers(text) {
+            if name == "next" {
                 sections.push(Self::default());
                 marked = true;
-            } else if let Some(actions) = actions(marker) {
-                sections.last_mut().expect("one was pushed").actions.extend(actions);
+            } else if let Some(actions) = actions(name, args) {
+                let section = &mut sections.last_mut().expect("one was pushed").actions;
+                if matches!(actions[..], [Action::Cut | Action::ErrorEvent(_)]) && section.is_empty() {
+                    section.push(Action::Text(words(3))); // a stream that breaks has begun
+                }
+                section.extend(actions);
                 marked = true;
             }
         }
@@ -125,24 +127,8 @@ impl Scenario {
     }
 }
 
-/// The marker's inside and what follows its `]]`; the JSON of a tool may hold brackets of its own.
-fn split_marker(rest: &str) -> Option<(&str, &str)> {
-    if rest.starts_with("tool ") {
-        let open = rest.find('{')?;
-        let mut values = serde_json::Deserializer::from_str(&rest[open..]).into_iter::<Value>();
-        values.next()?.ok()?;
-        let end = open + values.byte_offset();
-        let after = rest[end..].trim_start().strip_prefix("]]")?;
-        return Some((&rest[..end], after));
-    }
-    rest.split_once("]]")
-}
-
-fn actions(marker: &str) -> Option<Vec<Action>> {
-    let (name, args) = marker.trim().split_once(char::is_whitespace).unwrap_or((marker.trim(), ""));
-    let plain = args.split_whitespace().find(|arg| !arg.contains('='));
-    let number = plain.and_then(|arg| arg.parse::<usize>().ok());
-    let broken = |action| vec![Action::Text(words(3)), action];
+fn actions(name: &str, args: &str) -> Option<Vec<Action>> {
+    let (plain, number) = (plain(args), number(args));
     Some(match name {
         "words" => {
             let mut actions = vec![Action::Text(words(number.unwrap_or(3)))];
@@ -169,8 +155,8 @@ fn actions(marker: &str) -> Option<Vec<Action>> {
                 retry_after: named(args, "retry_after"),
             }]
         }
-        "cut" => broken(Action::Cut),
-        "error_event" => broken(Action::ErrorEvent(plain.unwrap_or("overloaded_error").to_owned())),
+        "cut" => vec![Action::Cut],
+        "error_event" => vec![Action::ErrorEvent(plain.unwrap_or("overloaded_error").to_owned())],
         "silence" => vec![Action::Silence],
         "hang" => vec![Action::Hang],
         "hold" => vec![Action::Hold],
@@ -184,17 +170,4 @@ fn actions(marker: &str) -> Option<Vec<Action>> {
         }
         _ => return None,
     })
-}
-
-fn named(args: &str, name: &str) -> Option<u64> {
-    let mut pairs = args.split_whitespace().filter_map(|arg| arg.split_once('='));
-    pairs.find(|(key, _)| *key == name)?.1.parse().ok()
-}
-
-pub(super) fn words(count: usize) -> Vec<String> {
-    (0..count).map(|n| format!("word{n} ")).collect()
-}
-
-pub(super) fn pieces(text: &str) -> Vec<String> {
-    text.split_inclusive(' ').map(str::to_owned).collect()
 }
