@@ -2,6 +2,7 @@
 
 #[cfg(feature = "runtime")]
 pub mod brain;
+pub mod cli;
 mod error;
 pub mod executor;
 #[cfg(feature = "http")]
