@@ -13,6 +13,8 @@ mod tail;
 pub use command::{Command, Stdin};
 #[cfg(feature = "local")]
 pub use local::{DEFAULT_GRACE, LocalExecutor};
+#[cfg(feature = "jobs")]
+pub(crate) use output::output_unless;
 #[cfg(feature = "runtime")]
 pub use output::{Output, output};
 pub use process::{Control, Executor, Exit, Frame, Process, Stop};
