@@ -17,6 +17,8 @@ pub use command::{Command, Stdin};
 pub use conformance::conformance;
 #[cfg(feature = "local")]
 pub use local::{DEFAULT_GRACE, LocalExecutor};
+#[cfg(feature = "jobs")]
+pub(crate) use output::output_unless;
 #[cfg(feature = "runtime")]
 pub use output::{Output, output};
 pub use process::{Control, Executor, Exit, Frame, Process, Stop};
