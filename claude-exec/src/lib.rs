@@ -4,6 +4,8 @@ mod error;
 pub mod executor;
 #[cfg(feature = "http")]
 pub mod http;
+pub mod invocation;
 pub mod protocol;
 
 pub use error::{Error, Result};
+pub use invocation::Invocation;

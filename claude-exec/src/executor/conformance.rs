@@ -1,0 +1,1 @@
+//! The conformance test that any executor can be put through (feature `test-util`).
