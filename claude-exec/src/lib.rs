@@ -1,5 +1,7 @@
 //! `Invocation -> Command -> bytes -> Event`
 
+#[cfg(feature = "runtime")]
+pub mod brain;
 mod error;
 pub mod executor;
 #[cfg(feature = "http")]
