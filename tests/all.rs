@@ -4,4 +4,5 @@ mod support;
 
 mod suite {
     mod model_api;
+    mod turn;
 }

@@ -35,7 +35,17 @@ pub(super) fn error(code: u16, retry_after: Option<u64>) -> Response<Body> {
         529 => "overloaded_error",
         _ => "api_error",
     };
-    let body = json!({"type": "error", "error": {"type": kind, "message": format!("stand-in says {code}")}});
+    error_of(code, kind, &format!("stand-in says {code}"), retry_after)
+}
+
+/// The refusal of a prompt over the model's context, in the API's words, by which the CLI knows it.
+pub(super) fn too_long(bytes: usize) -> Response<Body> {
+    let message = format!("prompt is too long: {} tokens > 200000 maximum", bytes / 4);
+    error_of(400, "invalid_request_error", &message, None)
+}
+
+fn error_of(code: u16, kind: &str, message: &str, retry_after: Option<u64>) -> Response<Body> {
+    let body = json!({"type": "error", "error": {"type": kind, "message": message}});
     let mut response = json_response(&body);
     *response.status_mut() = StatusCode::from_u16(code).expect("a scenario names a real status");
     if let Some(seconds) = retry_after {
