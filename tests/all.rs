@@ -1,1 +1,7 @@
 //! The one integration binary.
+
+mod support;
+
+mod suite {
+    mod model_api;
+}

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use super::event::SessionId;
 
 /// A turn's result as the CLI tells it (`result`).
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Outcome {
     /// The CLI's word: `success` also for API errors, so never test it; ask [`Outcome::is_success`].
