@@ -1,0 +1,9 @@
+//! Requests to responses: who asks, what for, and which route answers.
+
+mod answer;
+mod conversational;
+mod refusal;
+mod status;
+mod table;
+
+pub use answer::answer;
