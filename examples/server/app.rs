@@ -57,8 +57,7 @@ impl App {
             (Fleet::new(local), probe)
         };
         let store = Embedded::open(config.state_dir.join("server.redb")).await;
-        let store: Arc<dyn Store> =
-            Arc::new(store.map_err(|error| refuse("STATE_DIR", error.to_string()))?);
+        let store: Arc<dyn Store> = Arc::new(store.map_err(|error| refuse("STATE_DIR", error.to_string()))?);
         let gate = Gate::new(config.max_concurrency.get(), config.max_queue_depth)
             .map_err(|error| refuse("MAX_CONCURRENCY", error.to_string()))?;
         Ok(Self {

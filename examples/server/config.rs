@@ -216,12 +216,10 @@ impl Config {
                 1,
                 3600,
             )?,
-            execute_permission_mode: args.execute_permission_mode.parse().map_err(
-                |_| {
-                    let words = "default, acceptEdits, plan, dontAsk or bypassPermissions";
-                    refuse("EXECUTE_PERMISSION_MODE", format!("must be one of {words}"))
-                },
-            )?,
+            execute_permission_mode: args.execute_permission_mode.parse().map_err(|_| {
+                let words = "default, acceptEdits, plan, dontAsk or bypassPermissions";
+                refuse("EXECUTE_PERMISSION_MODE", format!("must be one of {words}"))
+            })?,
             shutdown_grace: seconds("SHUTDOWN_GRACE_SECONDS", &args.shutdown_grace_seconds, 0, 3600)?,
             write_stall: seconds("WRITE_STALL_SECONDS", &args.write_stall_seconds, 1, 3600)?,
             max_connections: number("MAX_CONNECTIONS", &args.max_connections, 1, 65_536)? as usize,

@@ -36,7 +36,7 @@ impl From<Refused> for Failed {
 /// Lives until a signal ends it.
 pub async fn live(config: Config, token: &str) -> Result<(), Failed> {
     // Before anything is started: a signal from here on is a shutdown, never a death.
-    let mut signals = Signals::listen().map_err(|error| Failed::Broke(format!("signals: {error}")))?;
+    let signals = Signals::listen().map_err(|error| Failed::Broke(format!("signals: {error}")))?;
     let (mover, phases) = Phases::new();
     let connections = Arc::new(Connections::new(config.max_connections, config.write_stall));
     let (grace, listen, is_demo) = (config.shutdown_grace, config.listen, config.demo);
@@ -54,10 +54,7 @@ pub async fn live(config: Config, token: &str) -> Result<(), Failed> {
             fleet.idle().await;
         }
     };
-    let mover = tokio::spawn(async move {
-        let mut next = async || signals.next().await;
-        phase::drive(mover, &mut next, idle, grace).await;
-    });
+    let mover = tokio::spawn(phase::drive(mover, signals.stream(), idle, grace));
     let answer = {
         let app = app.clone();
         move |request| routes::answer(app.clone(), request)

@@ -3,6 +3,8 @@
 //! Thin on purpose: it configures, mounts and shuts down what the crates do. Try it with
 //! `cargo run --release --example server -- --role api --demo`.
 
+#![expect(unreachable_pub, reason = "in a binary, `pub` says what a module offers to the others")]
+
 mod app;
 mod config;
 mod demo;
@@ -47,7 +49,8 @@ fn start(args: Args) -> Result<(), Failed> {
     // Two random UUIDs: 244 random bits.
     let token = [uuid::Uuid::new_v4(), uuid::Uuid::new_v4()].map(|id| id.simple().to_string()).concat();
     let token = args.api_bearer_token.clone().filter(|_| args.demo).unwrap_or(token);
-    let scratch = tempfile::tempdir().map_err(|error| Failed::Broke(format!("temporary directory: {error}")))?;
+    let scratch =
+        tempfile::tempdir().map_err(|error| Failed::Broke(format!("temporary directory: {error}")))?;
     let config = Config::new(args, &token, scratch.path())?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

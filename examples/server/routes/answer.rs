@@ -36,6 +36,7 @@ pub async fn answer(app: Arc<App>, request: Request<Incoming>) -> Response<Body>
 }
 
 /// Who is calling; whoever is not known learns nothing, not even which paths there are.
+#[expect(clippy::result_large_err, reason = "the refusal is the response itself")]
 fn admit(
     app: &App,
     route: Route<'_>,
