@@ -83,11 +83,8 @@ impl Translator {
     pub fn poll_event(&mut self) -> Option<Event> {
         while self.events.is_empty() {
             match self.framer.next_line()? {
-                Line::Whole(line) => self.line(&line),
-                Line::Unfinished(line) if serde_json::from_slice::<&RawValue>(&line).is_ok() => {
-                    self.line(&line)
-                }
-                Line::Unfinished(line) => self.noise(NoiseReason::CutOff, line.len() as u64),
+                Line::Whole(line) => self.line(&line, false),
+                Line::Unfinished(line) => self.line(&line, true),
                 Line::TooLong(bytes) => self.noise(NoiseReason::TooLong, bytes),
             }
         }
@@ -103,7 +100,8 @@ impl Translator {
         self.events.push_back(Event::Noise(Noise { reason, bytes }));
     }
 
-    fn line(&mut self, line: &[u8]) {
+    /// Takes a line; the input may have ended before its newline, and it may be whole all the same.
+    fn line(&mut self, line: &[u8], unfinished: bool) {
         let trimmed = line.trim_ascii();
         if trimmed.is_empty() {
             return;
@@ -118,6 +116,7 @@ impl Translator {
             if repaired.as_bytes() == trimmed || self.object(repaired.as_bytes()).is_err() {
                 let reason = match RawValue::from_string(repaired) {
                     Ok(_) => NoiseReason::Malformed(first.to_string()),
+                    Err(_) if unfinished => NoiseReason::CutOff,
                     Err(_) => NoiseReason::NotJson,
                 };
                 self.noise(reason, line.len() as u64);
