@@ -10,7 +10,6 @@ use claude_exec::http::BodyLimit;
 use claude_exec::jobs::Gate;
 use claude_exec::store::{Embedded, Store};
 use claude_exec::{Error, cli};
-use claude_exec_openai::Models;
 use futures::FutureExt;
 
 use crate::config::{Config, Refused};
@@ -27,7 +26,6 @@ pub struct App {
     pub fleet: Fleet,
     pub gate: Gate,
     pub conversations: Conversations,
-    pub models: Models,
     pub metrics: Metrics,
     pub probe: Probe,
     pub body_limit: BodyLimit,
@@ -62,7 +60,6 @@ impl App {
             .map_err(|error| refuse("MAX_CONCURRENCY", error.to_string()))?;
         Ok(Self {
             conversations: Conversations::new(store.clone(), talks),
-            models: Models::default(),
             metrics: Metrics::new(),
             body_limit: BodyLimit::default().bytes(config.max_body_bytes),
             config,

@@ -6,6 +6,7 @@
 #![expect(unreachable_pub, reason = "in a binary, `pub` says what a module offers to the others")]
 
 mod app;
+mod args;
 mod config;
 mod demo;
 mod fleet;
@@ -21,7 +22,8 @@ use std::process::ExitCode;
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
-use crate::config::{Args, Config, Refused};
+use crate::args::Args;
+use crate::config::{Config, Refused};
 use crate::life::Failed;
 
 /// What cannot be used as configured.

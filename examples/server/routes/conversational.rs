@@ -46,7 +46,7 @@ async fn answer(app: &App, request: Request<Incoming>) -> Result<Reply, ApiError
         ApiError::new(error.status().as_u16(), "invalid_request_error", error.to_string())
     })?;
     let said = parse(&body)?;
-    let model = match app.models.resolve(said.model.as_deref())? {
+    let model = match app.config.models.resolve(said.model.as_deref())? {
         Model::Plain { cli_name, .. } => cli_name.clone(),
         _ => return Err(ApiError::invalid("model", "an agent does not hold conversations")),
     };
