@@ -3,6 +3,7 @@
 mod answer;
 mod conversational;
 mod refusal;
+mod request;
 mod status;
 mod table;
 
