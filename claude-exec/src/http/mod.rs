@@ -1,4 +1,4 @@
-//! What every HTTP shell shares: a bearer keyring, SSE framing, bounded bodies, responses, request ids.
+//! What every HTTP shell shares: a bearer keyring, SSE framing, bounded bodies, error shapes, request ids.
 //!
 //! All of it is written over the types of `http` and `http-body`, so it mounts in raw hyper, in axum and in
 //! anything else that speaks them; no server is named here.
@@ -6,6 +6,7 @@
 //! The order a shell owes its callers: [`RequestId::of`], then [`Keyring::authenticate`], and only then
 //! [`read_body`]. Whoever holds no token learns nothing and costs nothing.
 
+mod api_error;
 mod body;
 mod keyring;
 mod reading;
@@ -13,6 +14,7 @@ mod request_id;
 mod respond;
 pub mod sse;
 
+pub use api_error::ApiError;
 pub use body::Body;
 pub use keyring::{AuthError, KeyName, Keyring, KeyringBuilder, MIN_SECRET_BYTES};
 pub use reading::{BodyError, BodyLimit, read_body};
