@@ -7,17 +7,21 @@ use std::sync::Arc;
 use claude_exec::brain::Conversations;
 use claude_exec::executor::{Executor, LocalExecutor};
 use claude_exec::http::BodyLimit;
-use claude_exec::jobs::Gate;
+use claude_exec::jobs::{Gate, Workspaces, WorkspacesConfig};
 use claude_exec::store::{Embedded, Store};
 use claude_exec::{Error, cli};
 use futures::FutureExt;
 
-use crate::config::{Config, Refused};
+use crate::config::{Base, Config, Refused};
 use crate::demo;
 use crate::fleet::Fleet;
 use crate::metrics::{Metrics, Now};
 use crate::phase::Phases;
 use crate::probe::Probe;
+
+/// An agent that expects a repository is not run without one.
+const NO_BASE: &str = "no jobs: there is no repository to clone; set WORKSPACE_DIR, or set it empty for jobs in an \
+                       empty directory";
 
 /// The parts of a running server.
 pub struct App {
@@ -56,6 +60,7 @@ impl App {
         };
         let store = Embedded::open(config.state_dir.join("server.redb")).await;
         let store: Arc<dyn Store> = Arc::new(store.map_err(|error| refuse("STATE_DIR", error.to_string()))?);
+        let (workspaces, closed) = open_workspaces(&config, fleet.clone()).await?;
         let gate = Gate::new(config.max_concurrency.get(), config.max_queue_depth)
             .map_err(|error| refuse("MAX_CONCURRENCY", error.to_string()))?;
         Ok(Self {
@@ -81,6 +86,30 @@ impl App {
             cli: self.probe.is_up(),
         }
     }
+}
+
+/// The workspaces, and why no job can be taken, when none can.
+async fn open_workspaces(
+    config: &Config,
+    executor: Fleet,
+) -> Result<(Workspaces, Option<&'static str>), Refused> {
+    let mut settings = WorkspacesConfig::new(&config.jobs_dir).fetch_debounce(config.fetch_debounce);
+    if let Some(key) = &config.git_crypt_key {
+        settings = settings.git_crypt_key(key);
+    }
+    let closed = match &config.base {
+        Base::Nothing => None,
+        Base::Assumed(path) if !path.exists() => {
+            tracing::warn!(path = %path.display(), "{NO_BASE}");
+            Some(NO_BASE)
+        }
+        Base::Named(path) | Base::Assumed(path) => {
+            settings = settings.base(path);
+            None
+        }
+    };
+    let workspaces = Workspaces::open(Arc::new(executor), settings).await;
+    Ok((workspaces.map_err(|error| refuse("WORKSPACE_DIR", error.to_string()))?, closed))
 }
 
 async fn check_cli(executor: &dyn Executor, config: &Config) -> Result<(), Refused> {
