@@ -16,9 +16,6 @@ use crate::error::ApiError;
 use crate::finish::FinishReason;
 use crate::response::{Stamp, TokenUsage};
 
-/// A comment that keeps proxies from closing a silent stream; every client skips it.
-pub const KEEP_ALIVE: &[u8] = b": keep-alive\n\n";
-
 /// Encodes one answer's chunks into a buffer of the caller's.
 ///
 /// Everything that does not change is encoded once: a delta costs two copies and the escaping of its text.

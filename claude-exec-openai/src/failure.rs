@@ -80,7 +80,7 @@ pub(crate) fn from_upstream(status: u16, words: &str) -> ApiError {
 ///
 /// | what happened | status | `code` |
 /// |---|---|---|
-/// | the queue is full | 429 | `queue_full` |
+/// | the queue is full, or its wait too long | 429 | `queue_full` |
 /// | a time limit | 504 | `timeout` |
 /// | the CLI could not be started | 502 | `spawn_failed` |
 /// | the CLI ended without a result | 502 | `execution_failed` |
@@ -94,9 +94,7 @@ pub(crate) fn from_upstream(status: u16, words: &str) -> ApiError {
 /// stderr, paths and host names stay in the server's log.
 pub fn from_error(error: &claude_exec::Error) -> ApiError {
     if error.is_queue_full() {
-        ApiError::new(429, LIMIT, "the server is at its limit of running and waiting requests")
-            .code("queue_full")
-            .retry_after(QUEUE_RETRY_AFTER)
+        queue_full()
     } else if error.is_timeout() {
         ApiError::new(504, SERVER, format!("time limit: {error}")).code("timeout").final_answer()
     } else if error.is_stopped() {
@@ -110,6 +108,18 @@ pub fn from_error(error: &claude_exec::Error) -> ApiError {
     } else {
         ApiError::new(500, SERVER, "internal error; the server's log has more").code("internal_error")
     }
+}
+
+/// Maps what kept a request from getting a slot: nothing of it was started, so waiting too long for one is a
+/// full queue to its caller, and no time limit of its turn.
+pub(crate) fn from_queue(error: &claude_exec::Error) -> ApiError {
+    if error.is_timeout() || error.is_queue_full() { queue_full() } else { from_error(error) }
+}
+
+fn queue_full() -> ApiError {
+    ApiError::new(429, LIMIT, "the server is at its limit of running and waiting requests")
+        .code("queue_full")
+        .retry_after(QUEUE_RETRY_AFTER)
 }
 
 /// The credential of the server itself was refused: never the caller's 401, which would make it doubt its key.
@@ -142,7 +152,8 @@ fn quota(message: &str) -> ApiError {
     ApiError::new(429, "insufficient_quota", message).code("insufficient_quota").final_answer()
 }
 
-fn stopped() -> ApiError {
+/// The turn was ended by the server, as at a shutdown.
+pub(crate) fn stopped() -> ApiError {
     ApiError::new(503, SERVER, "the turn was stopped before its end").code("interrupted")
 }
 

@@ -16,9 +16,11 @@ mod request;
 mod response;
 mod sampling;
 mod sent;
+#[cfg(feature = "http")]
+mod shell;
 
 pub use answer::{Answer, Collected, Done, Step};
-pub use chunk::{Chunker, KEEP_ALIVE};
+pub use chunk::Chunker;
 pub use error::ApiError;
 pub use failure::{from_error, from_outcome};
 pub use fields::IgnoredFields;
@@ -31,3 +33,5 @@ pub use relay::{Progress, Relay};
 pub use request::ChatRequest;
 pub use response::{CompletionTokens, PromptTokens, Stamp, TokenUsage, completion};
 pub use sampling::{ReasoningEffort, Sampling};
+#[cfg(feature = "http")]
+pub use shell::{IGNORED, OpenAi, OpenAiBuilder, STRICT};

@@ -69,7 +69,7 @@ fn sampled(mut invocation: Invocation, sampling: &Sampling) -> Invocation {
     }
 }
 
-fn of_agent(mut invocation: Invocation, agent: &AgentModel) -> Invocation {
+pub(crate) fn of_agent(mut invocation: Invocation, agent: &AgentModel) -> Invocation {
     invocation = invocation.permission_mode(agent.permission_mode);
     if let Some(name) = &agent.agent {
         invocation = invocation.agent_name(name);
