@@ -3,5 +3,6 @@
 mod support;
 
 mod suite {
+    mod fake_claude;
     mod model_api;
 }
