@@ -69,7 +69,7 @@ pub(super) fn whole(scenario: &Scenario, context: &Context) -> Response<Body> {
     let mut usage = default_usage();
     for action in &scenario.actions {
         match action {
-            Action::Cut | Action::ErrorEvent(_) => {
+            Action::Cut { .. } | Action::ErrorEvent { .. } => {
                 content = vec![json!({"type": "text", "text": RETRIED_ANSWER})];
                 break;
             }
@@ -155,14 +155,14 @@ impl Player {
                 Action::Sleep(time) => self.wait(time).await?,
                 Action::Pace(pace) => self.pace = pace,
                 Action::Stop(reason) => stop = Some(reason),
-                Action::Cut => {
+                Action::Cut { .. } => {
                     let cut =
                         std::io::Error::new(std::io::ErrorKind::ConnectionAborted, "the scenario says so");
                     // What was written before must have left the buffers first.
                     tokio::time::sleep(Duration::from_millis(20)).await;
                     return self.events.send(Err(cut)).await.map_err(|_| Gone);
                 }
-                Action::ErrorEvent(kind) => {
+                Action::ErrorEvent { kind, .. } => {
                     let error = json!({"type": kind, "message": "stand-in says so"});
                     return self.event("error", &[("error", &error)]).await;
                 }
