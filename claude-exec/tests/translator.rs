@@ -182,6 +182,36 @@ fn a_restart_as_a_stream_is_one_too() {
 }
 
 #[test]
+fn abandoned_blocks_are_void_and_the_ones_before_them_are_not() {
+    // As 2.1.330 says it: the stop of a message that was cut off names the first block to be said anew.
+    let mut stop = stream(json!({"type": "message_stop"}));
+    stop["abandoned_blocks"] = json!({"api_message_id": "a", "from_block_index": 1});
+    let second = |kind: &str| {
+        stream(
+            json!({"type": "content_block_start", "index": 1, "content_block": {"type": kind, "text": ""}}),
+        )
+    };
+    let lines = [
+        start("a"),
+        block("text"),
+        text("kept "),
+        whole("a", "kept "),
+        close(),
+        second("text"),
+        text("void"),
+        close(),
+        stop,
+        start("b"),
+        block("text"),
+        text("new"),
+        result(""),
+    ];
+    let expected =
+        ["text \"kept \"", "text \"void\"", "restarted 4 0", "text \"new\"", "finished None \"new\" 3"];
+    assert_eq!(translate(&lines), expected);
+}
+
+#[test]
 fn a_finished_message_is_never_void() {
     let [delta, stop] = end("tool_use");
     let lines = [

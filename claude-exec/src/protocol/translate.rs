@@ -129,8 +129,12 @@ impl Translator {
         let subtype = head.subtype.as_ref().map(|subtype| subtype.as_str()).unwrap_or_default();
         let event = match (head.kind.as_str(), subtype) {
             ("stream_event", _) => {
-                if let Some(event) = head.event {
-                    self.stream_event(event, head.parent_tool_use_id.map(|id| id.into_string()));
+                let parent = head.parent_tool_use_id.map(|id| id.into_string());
+                if let Some(abandoned) = head.abandoned_blocks {
+                    let void = self.messages.abandon(abandoned.from_block_index, parent.as_deref());
+                    self.events.extend(void.map(Event::Restarted));
+                } else if let Some(event) = head.event {
+                    self.stream_event(event, parent);
                 }
                 return Ok(());
             }
@@ -192,7 +196,8 @@ impl Translator {
             "content_block_start" => {
                 let Some(block) = event.content_block else { return };
                 let id = block.id.map(|id| id.into_string()).unwrap_or_default();
-                self.messages.open_block(BlockKind::named(block.kind.as_str()), &id, parent.as_deref());
+                let kind = BlockKind::named(block.kind.as_str());
+                self.messages.open_block(event.index, kind, &id, parent.as_deref());
                 if let (Some(name), "tool_use") = (block.name, block.kind.as_str()) {
                     let start = ToolStart { id, name: name.into_string(), parent };
                     self.events.push_back(Event::ToolStart(start));
