@@ -41,10 +41,6 @@ pub struct App {
 impl App {
     /// Checks what the configuration names, and opens it.
     pub async fn open(config: Config, phases: Phases) -> Result<Self, Refused> {
-        make_dir("JOBS_DIR", &config.jobs_dir)?;
-        make_dir("STATE_DIR", &config.state_dir)?;
-        let talks = config.state_dir.join("conversations");
-        make_dir("STATE_DIR", &talks)?;
         let (fleet, probe) = if config.demo {
             (Fleet::new(demo::executor()), Probe::answered(|| async { true }.boxed()))
         } else {
@@ -61,6 +57,10 @@ impl App {
             });
             (Fleet::new(local), probe)
         };
+        make_dir("JOBS_DIR", &config.jobs_dir)?;
+        make_dir("STATE_DIR", &config.state_dir)?;
+        let talks = config.state_dir.join("conversations");
+        make_dir("STATE_DIR", &talks)?;
         let store = Embedded::open(config.state_dir.join("server.redb")).await;
         let store: Arc<dyn Store> = Arc::new(store.map_err(|error| refuse("STATE_DIR", error.to_string()))?);
         let (workspaces, closed) = open_workspaces(&config, fleet.clone()).await?;
