@@ -7,9 +7,11 @@ use std::sync::Arc;
 use claude_exec::brain::Conversations;
 use claude_exec::executor::{Executor, LocalExecutor};
 use claude_exec::http::BodyLimit;
+use claude_exec::invocation::Deadlines;
 use claude_exec::jobs::{Gate, Workspaces, WorkspacesConfig};
 use claude_exec::store::{Embedded, Store};
-use claude_exec::{Error, cli};
+use claude_exec::{Error, Invocation, cli};
+use claude_exec_openai::{Model, OpenAi};
 use futures::FutureExt;
 
 use crate::config::{Base, Config, Refused};
@@ -29,6 +31,7 @@ pub struct App {
     pub phases: Phases,
     pub fleet: Fleet,
     pub gate: Gate,
+    pub openai: OpenAi,
     pub conversations: Conversations,
     pub metrics: Metrics,
     pub probe: Probe,
@@ -38,10 +41,6 @@ pub struct App {
 impl App {
     /// Checks what the configuration names, and opens it.
     pub async fn open(config: Config, phases: Phases) -> Result<Self, Refused> {
-        make_dir("JOBS_DIR", &config.jobs_dir)?;
-        make_dir("STATE_DIR", &config.state_dir)?;
-        let talks = config.state_dir.join("conversations");
-        make_dir("STATE_DIR", &talks)?;
         let (fleet, probe) = if config.demo {
             (Fleet::new(demo::executor()), Probe::answered(|| async { true }.boxed()))
         } else {
@@ -58,12 +57,18 @@ impl App {
             });
             (Fleet::new(local), probe)
         };
+        make_dir("JOBS_DIR", &config.jobs_dir)?;
+        make_dir("STATE_DIR", &config.state_dir)?;
+        let talks = config.state_dir.join("conversations");
+        make_dir("STATE_DIR", &talks)?;
         let store = Embedded::open(config.state_dir.join("server.redb")).await;
         let store: Arc<dyn Store> = Arc::new(store.map_err(|error| refuse("STATE_DIR", error.to_string()))?);
         let (workspaces, closed) = open_workspaces(&config, fleet.clone()).await?;
         let gate = Gate::new(config.max_concurrency.get(), config.max_queue_depth)
             .map_err(|error| refuse("MAX_CONCURRENCY", error.to_string()))?;
+        let openai = mount_openai(&config, &fleet, &gate, workspaces.clone(), closed)?;
         Ok(Self {
+            openai,
             conversations: Conversations::new(store.clone(), talks),
             metrics: Metrics::new(),
             body_limit: BodyLimit::default().bytes(config.max_body_bytes),
@@ -110,6 +115,35 @@ async fn open_workspaces(
     };
     let workspaces = Workspaces::open(Arc::new(executor), settings).await;
     Ok((workspaces.map_err(|error| refuse("WORKSPACE_DIR", error.to_string()))?, closed))
+}
+
+fn mount_openai(
+    config: &Config,
+    fleet: &Fleet,
+    gate: &Gate,
+    workspaces: Workspaces,
+    closed: Option<&'static str>,
+) -> Result<OpenAi, Refused> {
+    let agents = config.models.iter().any(Model::is_agent);
+    if let Some(reason) = closed.filter(|_| agents) {
+        return Err(refuse("AGENT_MODELS", reason.to_owned()));
+    }
+    let chats = config.state_dir.join("chats");
+    make_dir("STATE_DIR", &chats)?;
+    let (program, limit) = (config.claude.clone(), config.conversational_timeout);
+    let preset = Invocation::conversational("").get_deadlines();
+    OpenAi::builder(fleet.clone(), gate.clone())
+        .keyring(config.keyring.clone())
+        .models(config.models.clone())
+        .workspaces(workspaces)
+        .body_limit(BodyLimit::default().bytes(config.max_body_bytes))
+        .prepare(move |turn| {
+            let turn = turn.program(program.clone()).cwd(&chats);
+            // Agents come with limits of their own.
+            if turn.get_deadlines() == preset { turn.deadlines(Deadlines::within(limit)) } else { turn }
+        })
+        .build()
+        .map_err(|error| refuse("AGENT_MODELS", error.to_string()))
 }
 
 async fn check_cli(executor: &dyn Executor, config: &Config) -> Result<(), Refused> {

@@ -7,7 +7,7 @@ use clap::{Parser, ValueEnum};
 
 /// Serves the Claude Code CLI: agent jobs, OpenAI-compatible chat, conversational turns.
 ///
-/// Every flag is also an environment variable; a flag wins. Values that cannot be used are refused at start.
+/// Settings are flags and environment variables; a flag wins. Values that cannot be used are refused at start.
 #[derive(Parser)]
 #[command(name = "server", version, max_term_width = 110, after_help = AFTER_HELP)]
 pub struct Args {

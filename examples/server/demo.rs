@@ -36,7 +36,7 @@ pub fn executor() -> impl Executor + 'static {
 /// A command that shows the demo at work.
 pub fn curl(address: SocketAddr, token: &str) -> String {
     format!(
-        "curl -N http://{address}/v1/chat/completions -H 'Authorization: Bearer {token}' \
+        "curl -sN http://{address}/v1/chat/completions -H 'Authorization: Bearer {token}' \
          -d '{{\"model\":\"sonnet\",\"stream\":true,\"messages\":[{{\"role\":\"user\",\"content\":\"Hello\"}}]}}'"
     )
 }

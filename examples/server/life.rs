@@ -68,6 +68,7 @@ pub async fn live(config: Config, token: &str) -> Result<(), Failed> {
 /// From the first signal to the end: nothing of ours runs after it.
 async fn end(app: &App, connections: &Connections, mut phases: Phases) {
     phases.reached(Phase::Ending).await;
+    app.openai.shutdown();
     app.fleet.end(Stop::GRACEFUL);
     let gone = async {
         let mut kill = phases.clone();

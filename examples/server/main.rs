@@ -47,7 +47,12 @@ fn main() -> ExitCode {
 fn start(args: Args) -> Result<(), Failed> {
     let filter = EnvFilter::try_new(&args.log)
         .map_err(|error| Refused { name: "RUST_LOG", reason: error.to_string() })?;
-    tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .json()
+        .with_span_list(false)
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
     // Two random UUIDs: 244 random bits.
     let token = [uuid::Uuid::new_v4(), uuid::Uuid::new_v4()].map(|id| id.simple().to_string()).concat();
     let token = args.api_bearer_token.clone().filter(|_| args.demo).unwrap_or(token);

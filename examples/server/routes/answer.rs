@@ -3,22 +3,27 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use claude_exec::Error;
 use claude_exec::http::{AuthError, Body, KeyName, REQUEST_ID, RequestId, detail, unauthorized};
-use claude_exec_openai::ApiError;
+use claude_exec_openai::{ApiError, from_error};
 use http::header::{ALLOW, HeaderValue, WWW_AUTHENTICATE};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
+use tower_service::Service;
 use tracing::Instrument;
 
 use super::refusal::refusal;
 use super::table::Route;
 use super::{conversational, status};
 use crate::app::App;
+use crate::phase::Phase;
 
 /// Answers a request.
-pub async fn answer(app: Arc<App>, request: Request<Incoming>) -> Response<Body> {
+pub async fn answer(app: Arc<App>, mut request: Request<Incoming>) -> Response<Body> {
     let id = RequestId::of(request.headers());
     let header = id.to_header();
+    // What is mounted finds the same id.
+    request.headers_mut().insert(REQUEST_ID, header.clone());
     let path = request.uri().path().to_owned();
     let route = Route::find(request.method(), &path);
     let mut account = Account::open(app.clone(), id, request.method(), route);
@@ -59,11 +64,20 @@ fn admit(
 }
 
 async fn respond(app: &Arc<App>, route: Route<'_>, request: Request<Incoming>) -> Response<Body> {
+    let draining = app.phases.now() > Phase::Serving;
     match route {
         Route::Health => status::health(app),
         Route::Ready => status::ready(app),
         Route::Metrics => status::metrics(app),
+        Route::Conversational | Route::OpenAi if draining && request.method() == Method::POST => {
+            refusal(from_error(&Error::stopped()))
+        }
+        Route::Execute if draining => detail(StatusCode::SERVICE_UNAVAILABLE, "Shutting down"),
         Route::Conversational => conversational::turn(app, request).await,
+        Route::OpenAi => {
+            let Ok(response) = app.openai.clone().call(request).await;
+            response
+        }
         Route::Method(allowed) => wrong_method(request.uri().path(), allowed),
         _ => detail(StatusCode::NOT_FOUND, "Not Found"),
     }

@@ -12,7 +12,6 @@ use serde::{Deserialize, Serialize};
 
 use super::refusal::refusal;
 use crate::app::App;
-use crate::phase::Phase;
 
 /// The original's request; other fields are ignored, as it did.
 #[derive(Deserialize)]
@@ -38,9 +37,6 @@ pub async fn turn(app: &App, request: Request<Incoming>) -> Response<Body> {
 }
 
 async fn answer(app: &App, request: Request<Incoming>) -> Result<Reply, ApiError> {
-    if app.phases.now() > Phase::Serving {
-        return Err(from_error(&Error::stopped()));
-    }
     let (head, body) = request.into_parts();
     let body = read_body(&head.headers, body, app.body_limit).await.map_err(|error| {
         ApiError::new(error.status().as_u16(), "invalid_request_error", error.to_string())
