@@ -1,6 +1,8 @@
 //! Where a command runs: the traits, a command as data, and the executors.
 
 mod command;
+#[cfg(feature = "test-util")]
+mod conformance;
 #[cfg(feature = "local")]
 mod local;
 #[cfg(feature = "runtime")]
@@ -11,6 +13,8 @@ mod scripted;
 mod tail;
 
 pub use command::{Command, Stdin};
+#[cfg(feature = "test-util")]
+pub use conformance::conformance;
 #[cfg(feature = "local")]
 pub use local::{DEFAULT_GRACE, LocalExecutor};
 #[cfg(feature = "jobs")]
