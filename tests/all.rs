@@ -3,5 +3,7 @@
 mod support;
 
 mod suite {
+    mod fake_claude;
     mod model_api;
+    mod turn;
 }

@@ -1,4 +1,4 @@
-//! Flags and environment into a checked configuration: pure, so that every refusal is in a table of tests.
+//! Flags into a checked configuration: pure, so that every refusal is in a table of tests.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -7,123 +7,11 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::{Parser, ValueEnum};
 use claude_exec::http::Keyring;
 use claude_exec::invocation::PermissionMode;
+use claude_exec_openai::{AgentModel, Models};
 
-/// Serves the Claude Code CLI: agent jobs, OpenAI-compatible chat, conversational turns.
-///
-/// Every flag is also an environment variable; a flag wins. Values that cannot be used are refused at start.
-#[derive(Parser)]
-#[command(name = "server", version, max_term_width = 110, after_help = AFTER_HELP)]
-pub struct Args {
-    /// What this process is; one role per process, since a process that holds keys runs no untrusted agent.
-    #[arg(long, default_value = "api", value_name = "ROLE")]
-    pub role: Role,
-
-    /// Answers from a script: no CLI, no token, no checkout needed. Nothing it says is real.
-    #[arg(long)]
-    pub demo: bool,
-
-    /// The address to listen on; port 0 takes a free one. TLS is for the proxy in front.
-    #[arg(long, env = "LISTEN_ADDR", default_value = "127.0.0.1:8080", value_name = "ADDR")]
-    pub listen: SocketAddr,
-
-    /// The bearer tokens: SECRET or NAME:SECRET, several separated by commas, each at least 32 bytes. Prefer
-    /// the environment: flags can be seen in the process list.
-    #[arg(long, env = "API_BEARER_TOKEN", hide_env_values = true, value_name = "TOKENS")]
-    pub api_bearer_token: Option<String>,
-
-    /// The Claude Code CLI.
-    #[arg(long = "claude", env = "CLAUDE_BIN", default_value = "claude", value_name = "PATH")]
-    pub claude: OsString,
-
-    /// Names of further environment variables that the CLI is given, separated by commas.
-    #[arg(long, env = "CHILD_ENV", default_value = "", value_name = "NAMES")]
-    pub child_env: String,
-
-    /// The git clone of which every job gets a copy of its own.
-    #[arg(long, env = "WORKSPACE_DIR", default_value = "/workspace/infra", value_name = "DIR")]
-    pub workspace_dir: PathBuf,
-
-    /// Where the jobs' copies live; made when missing.
-    #[arg(long, env = "JOBS_DIR", default_value = "/workspace/jobs", value_name = "DIR")]
-    pub jobs_dir: PathBuf,
-
-    /// The key to unlock each copy with, when the file exists; empty for none.
-    #[arg(long, env = "GIT_CRYPT_KEY", default_value = "/secrets/git-crypt/key", value_name = "FILE")]
-    pub git_crypt_key: PathBuf,
-
-    /// Where finished jobs and conversations are remembered across restarts [default: JOBS_DIR/.state].
-    #[arg(long, env = "STATE_DIR", value_name = "DIR")]
-    pub state_dir: Option<PathBuf>,
-
-    /// Runs of the CLI at the same time, all endpoints together (1 to 1000).
-    #[arg(long, env = "MAX_CONCURRENCY", default_value = "10", value_name = "N")]
-    pub max_concurrency: String,
-
-    /// Requests that may wait for a run (0 to 100000); one more is told to come back later.
-    #[arg(long, env = "MAX_QUEUE_DEPTH", default_value = "100", value_name = "N")]
-    pub max_queue_depth: String,
-
-    /// How long a finished job is remembered (1 to 31536000).
-    #[arg(long, env = "JOB_TTL_SECONDS", default_value = "3600", value_name = "SECONDS")]
-    pub job_ttl_seconds: String,
-
-    /// The base clone is fetched at most once in this time (0 to 86400).
-    #[arg(long, env = "FETCH_DEBOUNCE_SECONDS", default_value = "15", value_name = "SECONDS")]
-    pub fetch_debounce_seconds: String,
-
-    /// The time limit of a chat or conversational turn (1 to 3600).
-    #[arg(long, env = "CONVERSATIONAL_TIMEOUT_SECONDS", default_value = "120", value_name = "SECONDS")]
-    pub conversational_timeout_seconds: String,
-
-    /// What the agents of /execute may do without asking: default, acceptEdits, plan, dontAsk or
-    /// bypassPermissions.
-    #[arg(long, env = "EXECUTE_PERMISSION_MODE", default_value = "bypassPermissions", value_name = "MODE")]
-    pub execute_permission_mode: String,
-
-    /// How long running turns may go on after SIGTERM (0 to 3600); a second signal ends them at once.
-    #[arg(long, env = "SHUTDOWN_GRACE_SECONDS", default_value = "10", value_name = "SECONDS")]
-    pub shutdown_grace_seconds: String,
-
-    /// A connection whose peer takes nothing for this long is closed (1 to 3600).
-    #[arg(long, env = "WRITE_STALL_SECONDS", default_value = "30", value_name = "SECONDS")]
-    pub write_stall_seconds: String,
-
-    /// Connections at the same time (1 to 65536); further ones wait to be accepted.
-    #[arg(long, env = "MAX_CONNECTIONS", default_value = "1024", value_name = "N")]
-    pub max_connections: String,
-
-    /// The largest request body in bytes (1024 to 1073741824).
-    #[arg(long, env = "MAX_BODY_BYTES", default_value = "16777216", value_name = "BYTES")]
-    pub max_body_bytes: String,
-
-    /// Serves /metrics to callers without a token too.
-    #[arg(long, env = "PUBLIC_METRICS")]
-    pub public_metrics: bool,
-
-    /// Which log lines are written, to stderr, as JSON: a level, or `tracing` directives.
-    #[arg(long, env = "RUST_LOG", default_value = "info", value_name = "FILTER")]
-    pub log: String,
-}
-
-const AFTER_HELP: &str = "\
-Try it:  server --demo
-Run it:  API_BEARER_TOKEN=$(openssl rand -hex 32) JOBS_DIR=/tmp/jobs server
-
-Exit status: 0 after a shutdown, 2 when the configuration cannot be used, 1 for anything else.";
-
-/// What a process is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Role {
-    /// Jobs, chat and conversations.
-    Api,
-    /// The emergency console.
-    Breakglass,
-    /// Unattended work on issues.
-    Afk,
-}
+use crate::args::{Args, Role};
 
 /// The checked configuration of the role `api`.
 #[derive(Debug)]
@@ -133,7 +21,7 @@ pub struct Config {
     pub keyring: Keyring,
     pub claude: OsString,
     pub child_env: Vec<String>,
-    pub workspace_dir: PathBuf,
+    pub base: Base,
     pub jobs_dir: PathBuf,
     pub state_dir: PathBuf,
     pub git_crypt_key: Option<PathBuf>,
@@ -143,11 +31,32 @@ pub struct Config {
     pub fetch_debounce: Duration,
     pub conversational_timeout: Duration,
     pub execute_permission_mode: PermissionMode,
+    pub models: Models,
     pub shutdown_grace: Duration,
     pub write_stall: Duration,
     pub max_connections: usize,
     pub max_body_bytes: u64,
     pub public_metrics: bool,
+}
+
+/// What a job starts from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Base {
+    /// A clone of the repository that the operator named, so it must be one.
+    Named(PathBuf),
+    /// A clone of the original's default repository; where there is none, jobs fail and say so.
+    Assumed(PathBuf),
+    /// An empty directory.
+    Nothing,
+}
+
+impl Base {
+    fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Named(path) | Self::Assumed(path) => Some(path),
+            Self::Nothing => None,
+        }
+    }
 }
 
 /// A value that cannot be used: its name in the environment, and why.
@@ -176,12 +85,12 @@ impl Config {
             let shown = error.to_string();
             refuse("API_BEARER_TOKEN", shown.strip_prefix("API_BEARER_TOKEN: ").unwrap_or(&shown))
         })?;
-        let (jobs_dir, workspace_dir) = if args.demo {
-            (demo_dir.join("jobs"), demo_dir.join("base"))
+        let (jobs_dir, base) = if args.demo {
+            (demo_dir.join("jobs"), Base::Nothing)
         } else {
-            (absolute("JOBS_DIR", args.jobs_dir)?, absolute("WORKSPACE_DIR", args.workspace_dir)?)
+            (absolute("JOBS_DIR", args.jobs_dir)?, base(args.workspace_dir)?)
         };
-        if jobs_dir.starts_with(&workspace_dir) || workspace_dir.starts_with(&jobs_dir) {
+        if base.path().is_some_and(|base| jobs_dir.starts_with(base) || base.starts_with(&jobs_dir)) {
             return Err(refuse("JOBS_DIR", "must not lie in WORKSPACE_DIR, nor hold it"));
         }
         let state_dir = match args.state_dir {
@@ -189,12 +98,16 @@ impl Config {
             _ => jobs_dir.join(".state"),
         };
         let git_crypt_key = match args.git_crypt_key {
-            key if key.as_os_str().is_empty() || args.demo => None,
+            key if key.is_empty() || args.demo => None,
             key => Some(absolute("GIT_CRYPT_KEY", key)?),
         };
         if args.claude.is_empty() {
             return Err(refuse("CLAUDE_BIN", "must not be empty"));
         }
+        let execute_permission_mode = args.execute_permission_mode.parse().map_err(|_| {
+            let words = "default, acceptEdits, plan, dontAsk or bypassPermissions";
+            refuse("EXECUTE_PERMISSION_MODE", format!("must be one of {words}"))
+        })?;
         let concurrency = number("MAX_CONCURRENCY", &args.max_concurrency, 1, 1000)?;
         Ok(Self {
             listen: args.listen,
@@ -202,7 +115,7 @@ impl Config {
             keyring,
             claude: args.claude,
             child_env: child_env(&args.child_env)?,
-            workspace_dir,
+            base,
             jobs_dir,
             state_dir,
             git_crypt_key,
@@ -216,12 +129,8 @@ impl Config {
                 1,
                 3600,
             )?,
-            execute_permission_mode: args.execute_permission_mode.parse().map_err(
-                |_| {
-                    let words = "default, acceptEdits, plan, dontAsk or bypassPermissions";
-                    refuse("EXECUTE_PERMISSION_MODE", format!("must be one of {words}"))
-                },
-            )?,
+            execute_permission_mode,
+            models: models(&args.extra_models, &args.agent_models, execute_permission_mode)?,
             shutdown_grace: seconds("SHUTDOWN_GRACE_SECONDS", &args.shutdown_grace_seconds, 0, 3600)?,
             write_stall: seconds("WRITE_STALL_SECONDS", &args.write_stall_seconds, 1, 3600)?,
             max_connections: number("MAX_CONNECTIONS", &args.max_connections, 1, 65_536)? as usize,
@@ -247,7 +156,8 @@ fn seconds(name: &'static str, text: &str, least: u64, most: u64) -> Result<Dura
     number(name, text, least, most).map(Duration::from_secs)
 }
 
-fn absolute(name: &'static str, path: PathBuf) -> Result<PathBuf, Refused> {
+fn absolute(name: &'static str, path: OsString) -> Result<PathBuf, Refused> {
+    let path = PathBuf::from(path);
     if path.is_absolute() {
         Ok(path)
     } else {
@@ -255,10 +165,41 @@ fn absolute(name: &'static str, path: PathBuf) -> Result<PathBuf, Refused> {
     }
 }
 
+fn base(named: Option<OsString>) -> Result<Base, Refused> {
+    match named {
+        None => Ok(Base::Assumed(PathBuf::from("/workspace/infra"))),
+        Some(path) if path.is_empty() => Ok(Base::Nothing),
+        Some(path) => absolute("WORKSPACE_DIR", path).map(Base::Named),
+    }
+}
+
+/// The models that may be asked for. An agent's bounds are those of the original's agent behind chat.
+fn models(extra: &str, agents: &str, mode: PermissionMode) -> Result<Models, Refused> {
+    let mut models = Models::default();
+    for name in entries(extra) {
+        models = models.allow(name).map_err(|error| refuse("EXTRA_MODELS", error.message))?;
+    }
+    for entry in entries(agents) {
+        let (name, agent) = entry
+            .split_once('=')
+            .ok_or_else(|| refuse("AGENT_MODELS", format!("`{entry}` is not NAME=AGENT")))?;
+        let agent = AgentModel::new(name.trim())
+            .agent_name(agent.trim())
+            .permission_mode(mode)
+            .max_budget_usd(2.0)
+            .time_limit(Duration::from_secs(900));
+        models = models.agent(agent).map_err(|error| refuse("AGENT_MODELS", error.message))?;
+    }
+    Ok(models)
+}
+
+fn entries(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim).filter(|entry| !entry.is_empty())
+}
+
 /// Names of variables, never one that holds a secret of ours.
 fn child_env(text: &str) -> Result<Vec<String>, Refused> {
-    let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
-    let checked = names.map(|name| {
+    let checked = entries(text).map(|name| {
         let letters = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
         if !letters || name.starts_with(|first: char| first.is_ascii_digit()) {
             Err(refuse("CHILD_ENV", format!("`{name}` is no name of a variable (names only, no values)")))
@@ -273,7 +214,8 @@ fn child_env(text: &str) -> Result<Vec<String>, Refused> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
+    use clap::Parser;
+    use claude_exec_openai::Model;
 
     use super::*;
 
@@ -305,9 +247,10 @@ mod tests {
             ("--max-connections=0", "MAX_CONNECTIONS: `0` is no whole number from 1 to 65536"),
             ("--max-body-bytes=1", "MAX_BODY_BYTES: `1` is no whole number from 1024 to 1073741824"),
             ("--jobs-dir=jobs", "JOBS_DIR: `jobs` is no absolute path"),
+            ("--agent-models=triage", "AGENT_MODELS: `triage` is not NAME=AGENT"),
             ("--jobs-dir=/workspace/infra/jobs", "JOBS_DIR: must not lie in WORKSPACE_DIR, nor hold it"),
             ("--workspace-dir=/workspace/jobs/a", "JOBS_DIR: must not lie in WORKSPACE_DIR, nor hold it"),
-            ("--workspace-dir=", "WORKSPACE_DIR: `` is no absolute path"),
+            ("--workspace-dir=infra", "WORKSPACE_DIR: `infra` is no absolute path"),
             ("--state-dir=state", "STATE_DIR: `state` is no absolute path"),
             ("--git-crypt-key=key", "GIT_CRYPT_KEY: `key` is no absolute path"),
             ("--claude=", "CLAUDE_BIN: must not be empty"),
@@ -349,9 +292,9 @@ mod tests {
     fn the_defaults_are_the_original_services() {
         let config = config(&[TOKEN]).unwrap();
         assert_eq!(
-            (config.workspace_dir, config.jobs_dir, config.git_crypt_key),
+            (config.base, config.jobs_dir, config.git_crypt_key),
             (
-                PathBuf::from("/workspace/infra"),
+                Base::Assumed(PathBuf::from("/workspace/infra")),
                 PathBuf::from("/workspace/jobs"),
                 Some(PathBuf::from("/secrets/git-crypt/key"))
             )
@@ -374,19 +317,23 @@ mod tests {
     }
 
     #[test]
-    fn names_for_the_child_are_trimmed_and_an_empty_key_switches_unlocking_off() {
-        let config = config(&[TOKEN, "--child-env= A_1 ,,b,", "--git-crypt-key="]).unwrap();
+    fn names_for_the_child_are_trimmed_and_empty_paths_switch_off() {
+        let flags = ["--child-env= A_1 ,,b,", "--git-crypt-key=", "--workspace-dir="];
+        let config = config(&[&[TOKEN], &flags[..]].concat()).unwrap();
         assert_eq!((config.child_env, config.git_crypt_key), (vec!["A_1".into(), "b".into()], None));
+        assert_eq!(config.base, Base::Nothing);
     }
 
     #[test]
-    fn every_setting_has_its_variable_and_the_token_is_hidden_from_help() {
-        let command = Args::command();
-        for arg in command.get_arguments().filter(|arg| !["demo", "role"].contains(&arg.get_id().as_str())) {
-            assert!(arg.get_env().is_some(), "{}", arg.get_id());
-        }
-        let token = command.get_arguments().find(|arg| arg.get_id() == "api_bearer_token").unwrap();
-        assert!(token.is_hide_env_values_set());
-        command.debug_assert();
+    fn an_agent_model_has_the_operators_permissions_and_the_originals_bounds() {
+        let flags = [TOKEN, "--agent-models=triage = recruiter-triage", "--extra-models=claude-next"];
+        let models = config(&flags).unwrap().models;
+        assert!(models.resolve(Some("claude-next")).is_ok());
+        let expected = AgentModel::new("triage")
+            .agent_name("recruiter-triage")
+            .permission_mode(PermissionMode::BypassPermissions)
+            .max_budget_usd(2.0)
+            .time_limit(Duration::from_secs(900));
+        assert_eq!(models.resolve(Some("triage")).unwrap(), &Model::Agent(expected));
     }
 }

@@ -55,8 +55,7 @@ impl Metrics {
         let mut registry = Registry::with_prefix("claude_exec");
         let requests = Family::default();
         registry.register("requests", "Requests answered, by route and status", requests.clone());
-        let seconds: Family<Asked, Histogram> =
-            Family::new_with_constructor(|| Histogram::new(SECONDS));
+        let seconds: Family<Asked, Histogram> = Family::new_with_constructor(|| Histogram::new(SECONDS));
         registry.register_with_unit(
             "response_head",
             "Time from the request's head to the response's",
@@ -74,7 +73,11 @@ impl Metrics {
         let processes = gauge("processes", "CLI processes that run");
         let cli_up = gauge("cli_up", "1 when the CLI answered the last time it was asked for its version");
         let cost = Counter::default();
-        registry.register("cost_usd", "US dollars that the CLI reported for jobs and conversations", cost.clone());
+        registry.register(
+            "cost_usd",
+            "US dollars that the CLI reported for jobs and conversations",
+            cost.clone(),
+        );
         Self { registry, requests, seconds, active, queued, capacity, processes, cli_up, cost }
     }
 

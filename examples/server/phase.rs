@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
+use futures::stream::{self, Stream, StreamExt};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
@@ -52,70 +53,71 @@ impl Signals {
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 
-    pub async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
+    /// One item for each signal, without an end.
+    pub fn stream(self) -> impl Stream<Item = ()> + Send {
+        stream::unfold(self, |mut signals| async move {
+            tokio::select! {
+                _ = signals.terminate.recv() => {}
+                _ = signals.interrupt.recv() => {}
+            }
+            Some(((), signals))
+        })
     }
 }
 
 /// Moves the phases on: the first signal drains; `idle`, the grace period or a second signal ends. A signal
 /// while it ends kills.
-pub async fn drive<I, N, F>(phases: watch::Sender<Phase>, mut signal: N, idle: I, grace: Duration)
-where
-    I: Future<Output = ()>,
-    N: FnMut() -> F,
-    F: Future<Output = ()>,
-{
-    signal().await;
+pub async fn drive(
+    phases: watch::Sender<Phase>,
+    signals: impl Stream<Item = ()>,
+    idle: impl Future<Output = ()>,
+    grace: Duration,
+) {
+    let mut signals = std::pin::pin!(signals);
+    signals.next().await;
     tracing::info!(grace_seconds = grace.as_secs(), "draining");
     phases.send_replace(Phase::Draining);
     tokio::select! {
         () = idle => {}
         () = tokio::time::sleep(grace) => tracing::warn!("the grace period is over: ending what still runs"),
-        () = signal() => tracing::warn!("second signal: ending what still runs"),
+        _ = signals.next() => tracing::warn!("second signal: ending what still runs"),
     }
     phases.send_replace(Phase::Ending);
-    signal().await;
+    signals.next().await;
     phases.send_replace(Phase::Killing);
-    std::future::pending::<()>().await;
 }
 
 #[cfg(test)]
 mod tests {
     use std::future::{pending, ready};
 
-    use tokio::sync::Semaphore;
-
     use super::*;
 
-    /// Runs `drive` with this many signals coming at once, and gives the phase it settles in after a minute.
-    async fn settle<I>(signals: usize, idle: I) -> Phase
+    /// The phases after 5 s and after 65 s, with this many signals at once and 10 s of grace.
+    async fn settle<I>(signals: usize, idle: I) -> [Phase; 2]
     where
         I: Future<Output = ()> + Send + 'static,
     {
         let (sender, phases) = Phases::new();
-        let sent = std::sync::Arc::new(Semaphore::new(signals));
-        let signal = move || {
-            let sent = sent.clone();
-            async move { sent.acquire().await.unwrap().forget() }
-        };
-        let driver = tokio::spawn(drive(sender, signal, idle, Duration::from_secs(10)));
-        tokio::time::sleep(Duration::from_secs(5)).await;
-        let early = phases.now();
-        tokio::time::sleep(Duration::from_secs(60)).await;
+        let signals = stream::iter(vec![(); signals]).chain(stream::pending());
+        let driver = tokio::spawn(drive(sender, signals, idle, Duration::from_secs(10)));
+        let mut seen = [Phase::Serving; 2];
+        for (phase, wait) in seen.iter_mut().zip([5, 60]) {
+            tokio::time::sleep(Duration::from_secs(wait)).await;
+            *phase = phases.now();
+        }
         driver.abort();
-        if early != phases.now() { assert_eq!(early, Phase::Draining) }
-        phases.now()
+        seen
     }
 
     #[tokio::test(start_paused = true)]
     async fn each_signal_and_the_grace_period_move_it_on() {
-        assert_eq!(settle(0, pending()).await, Phase::Serving);
-        assert_eq!(settle(1, pending()).await, Phase::Ending);
-        assert_eq!(settle(1, ready(())).await, Phase::Ending);
-        assert_eq!(settle(3, pending()).await, Phase::Killing);
+        use Phase::{Draining, Ending, Killing, Serving};
+        assert_eq!(settle(0, pending()).await, [Serving, Serving]);
+        assert_eq!(settle(1, pending()).await, [Draining, Ending]);
+        assert_eq!(settle(1, ready(())).await, [Ending, Ending]);
+        assert_eq!(settle(2, pending()).await, [Ending, Ending]);
+        assert_eq!(settle(3, pending()).await, [Killing, Killing]);
     }
 
     #[tokio::test]

@@ -83,8 +83,7 @@ mod tests {
             tokio::task::yield_now().await;
             seen.push((up, checks.load(Ordering::Relaxed)));
         }
-        let expected =
-            [([true; 2], 0), ([true; 2], 0), ([true; 2], 1), ([false; 2], 1), ([false; 2], 2)];
+        let expected = [([true; 2], 0), ([true; 2], 0), ([true; 2], 1), ([false; 2], 1), ([false; 2], 2)];
         assert_eq!(seen, expected);
     }
 }

@@ -87,14 +87,14 @@ impl Connections {
 
 async fn converse<H, F>(stream: TcpStream, write_stall: Duration, mut phases: Phases, handle: H)
 where
-    H: Fn(Request<Incoming>) -> F,
-    F: Future<Output = Response<Body>>,
+    H: Fn(Request<Incoming>) -> F + Send,
+    F: Future<Output = Response<Body>> + Send,
 {
     // Deltas are small: without this, each waits for the acknowledgement of the one before.
     let _ = stream.set_nodelay(true);
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(write_stall));
-    let service = service_fn(|request| {
+    let service = service_fn(move |request| {
         let response = handle(request);
         async { Ok::<_, Infallible>(response.await) }
     });

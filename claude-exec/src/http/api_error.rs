@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::header::{HeaderName, HeaderValue, RETRY_AFTER};
 use http::{Response, StatusCode};
-use serde_json::json;
+use serde::Serialize;
 
 use super::{Body, BodyError, respond};
 
@@ -19,7 +19,7 @@ const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 /// let error = ApiError::invalid("must not be empty").param("messages").code("empty_array");
 /// assert_eq!(
 ///     error.to_json(),
-///     r#"{"error":{"code":"empty_array","message":"must not be empty","param":"messages","type":"invalid_request_error"}}"#
+///     r#"{"error":{"message":"must not be empty","type":"invalid_request_error","param":"messages","code":"empty_array"}}"#
 /// );
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,10 +89,24 @@ impl ApiError {
 
     /// The body, which is also the data of an error told in mid-stream.
     pub fn to_json(&self) -> String {
-        json!({ "error": {
-            "message": self.message, "type": self.kind, "param": self.param, "code": self.code,
-        }})
-        .to_string()
+        #[derive(Serialize)]
+        struct Envelope<'a> {
+            error: Object<'a>,
+        }
+        #[derive(Serialize)]
+        struct Object<'a> {
+            message: &'a str,
+            r#type: &'a str,
+            param: Option<&'a str>,
+            code: Option<&'a str>,
+        }
+        let error = Object {
+            message: &self.message,
+            r#type: self.kind,
+            param: self.param.as_deref(),
+            code: self.code.as_deref(),
+        };
+        serde_json::to_string(&Envelope { error }).expect("strings always serialize")
     }
 
     /// The whole response.
@@ -134,11 +148,8 @@ mod tests {
     #[test]
     fn the_body_always_has_all_four_fields() {
         let error = ApiError::new(StatusCode::NOT_FOUND, "invalid_request_error", "no such model");
-        let expected = json!({"error": {
-            "message": "no such model", "type": "invalid_request_error", "param": null, "code": null,
-        }});
-        let parsed: serde_json::Value = serde_json::from_str(&error.to_json()).unwrap();
-        assert_eq!(parsed, expected);
+        let expected = r#"{"error":{"message":"no such model","type":"invalid_request_error","param":null,"code":null}}"#;
+        assert_eq!(error.to_json(), expected);
     }
 
     #[test]

@@ -26,9 +26,11 @@ pub fn detail(status: StatusCode, text: &str) -> Response<Body> {
 }
 
 /// A 422 in the original service's shape: which field of the body, what kind of fault, and the fault in words.
-/// The field's value is not echoed: it may be a prompt.
+///
+/// An empty `field` stands for the body as a whole. The value is not echoed: it may be a prompt.
 pub fn validation(field: &str, kind: &str, message: &str) -> Response<Body> {
-    let fault = json!({ "type": kind, "loc": ["body", field], "msg": message });
+    let place = if field.is_empty() { json!(["body"]) } else { json!(["body", field]) };
+    let fault = json!({ "type": kind, "loc": place, "msg": message });
     with_json(StatusCode::UNPROCESSABLE_ENTITY, json!({ "detail": [fault] }).to_string())
 }
 
@@ -80,6 +82,7 @@ mod tests {
                 422,
                 r#"{"detail":[{"loc":["body","prompt"],"msg":"Field required","type":"missing"}]}"#,
             ),
+            (validation("", "x", "y"), 422, r#"{"detail":[{"loc":["body"],"msg":"y","type":"x"}]}"#),
         ];
         for (response, status, text) in table {
             assert_eq!(show(response).await, (status, text.to_owned()));

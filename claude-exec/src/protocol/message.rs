@@ -44,12 +44,20 @@ struct Message {
     /// It began with `message_start` and has not seen `message_stop`: were it replaced, it would be void. A
     /// message that came only whole is complete as it is.
     streaming: bool,
-    text_bytes: usize,
-    thinking_bytes: usize,
+    /// What each of its blocks said so far, the latest last.
+    said: Vec<Said>,
     open: Option<OpenBlock>,
     /// Closed blocks that came as deltas and whose `assistant` line has not come yet.
     unmatched: Vec<BlockKind>,
     stop_reason: Option<String>,
+}
+
+/// What one block said, in bytes.
+#[derive(Debug)]
+struct Said {
+    index: u32,
+    text: usize,
+    thinking: usize,
 }
 
 #[derive(Debug)]
@@ -89,19 +97,33 @@ impl Messages {
     }
 
     fn replace(&mut self, id: String, parent: Option<&str>) -> Option<Restarted> {
-        let message = self.of(parent);
-        let before = std::mem::replace(message, Message { id, ..Message::default() });
-        let said_something = before.text_bytes + before.thinking_bytes > 0;
-        if parent.is_some() || !before.streaming || !said_something {
-            return None;
-        }
-        self.answer.clear();
-        Some(Restarted { text_bytes: before.text_bytes, thinking_bytes: before.thinking_bytes })
+        let next = Message { id, ..Message::default() };
+        let before = std::mem::replace(self.of(parent), next);
+        if before.streaming { self.void(&before.said, parent) } else { None }
     }
 
-    pub(super) fn open_block(&mut self, kind: BlockKind, tool_id: &str, parent: Option<&str>) {
+    /// `message_stop` of a message that was cut off: its blocks from `index` on are void.
+    pub(super) fn abandon(&mut self, index: u32, parent: Option<&str>) -> Option<Restarted> {
+        let message = std::mem::take(self.of(parent));
+        let void: Vec<Said> = message.said.into_iter().filter(|said| said.index >= index).collect();
+        self.void(&void, parent)
+    }
+
+    fn void(&mut self, said: &[Said], parent: Option<&str>) -> Option<Restarted> {
+        let text_bytes = said.iter().map(|said| said.text).sum();
+        let thinking_bytes = said.iter().map(|said| said.thinking).sum();
+        if parent.is_some() || text_bytes + thinking_bytes == 0 {
+            return None;
+        }
+        self.answer.truncate(self.answer.len().saturating_sub(text_bytes));
+        Some(Restarted { text_bytes, thinking_bytes })
+    }
+
+    pub(super) fn open_block(&mut self, index: u32, kind: BlockKind, tool_id: &str, parent: Option<&str>) {
         let block = OpenBlock { kind, tool_id: tool_id.to_owned(), has_deltas: false, matched: false };
-        self.of(parent).open = Some(block);
+        let message = self.of(parent);
+        message.open = Some(block);
+        message.said.push(Said { index, text: 0, thinking: 0 });
     }
 
     pub(super) fn close_block(&mut self, parent: Option<&str>) {
@@ -129,12 +151,16 @@ impl Messages {
     /// Takes note of a text, delta or whole.
     pub(super) fn said(&mut self, kind: BlockKind, text: &str, parent: Option<&str>) {
         let message = self.of(parent);
+        let first = message.said.iter().all(|said| said.text == 0);
+        if message.said.is_empty() {
+            message.said.push(Said { index: 0, text: 0, thinking: 0 });
+        }
+        let Some(said) = message.said.last_mut() else { return };
         if kind == BlockKind::Thinking {
-            message.thinking_bytes += text.len();
+            said.thinking += text.len();
             return;
         }
-        let first = message.text_bytes == 0;
-        message.text_bytes += text.len();
+        said.text += text.len();
         if parent.is_none() {
             if first {
                 self.answer.clear();

@@ -1,5 +1,6 @@
 //! The CLI's language, both directions, without I/O: bytes in, events out.
 
+mod content;
 mod control;
 mod decode;
 mod event;
@@ -10,7 +11,8 @@ mod repair;
 mod translate;
 mod wire;
 
-pub use control::{Ask, Content, ControlRequest, ControlResponse, Initialize, PermissionAsk, Reply, Request};
+pub use content::Content;
+pub use control::{Ask, ControlRequest, ControlResponse, Initialize, PermissionAsk, Reply, Request};
 pub use event::{
     Event, MessageEnd, Noise, NoiseReason, Other, RateLimit, Restarted, Retry, Session, SessionId, Text,
     Tool, ToolInput, ToolResult, ToolStart,

@@ -83,11 +83,8 @@ impl Translator {
     pub fn poll_event(&mut self) -> Option<Event> {
         while self.events.is_empty() {
             match self.framer.next_line()? {
-                Line::Whole(line) => self.line(&line),
-                Line::Unfinished(line) if serde_json::from_slice::<&RawValue>(&line).is_ok() => {
-                    self.line(&line)
-                }
-                Line::Unfinished(line) => self.noise(NoiseReason::CutOff, line.len() as u64),
+                Line::Whole(line) => self.line(&line, false),
+                Line::Unfinished(line) => self.line(&line, true),
                 Line::TooLong(bytes) => self.noise(NoiseReason::TooLong, bytes),
             }
         }
@@ -103,7 +100,8 @@ impl Translator {
         self.events.push_back(Event::Noise(Noise { reason, bytes }));
     }
 
-    fn line(&mut self, line: &[u8]) {
+    /// Takes a line; the input may have ended before its newline, and it may be whole all the same.
+    fn line(&mut self, line: &[u8], unfinished: bool) {
         let trimmed = line.trim_ascii();
         if trimmed.is_empty() {
             return;
@@ -118,6 +116,7 @@ impl Translator {
             if repaired.as_bytes() == trimmed || self.object(repaired.as_bytes()).is_err() {
                 let reason = match RawValue::from_string(repaired) {
                     Ok(_) => NoiseReason::Malformed(first.to_string()),
+                    Err(_) if unfinished => NoiseReason::CutOff,
                     Err(_) => NoiseReason::NotJson,
                 };
                 self.noise(reason, line.len() as u64);
@@ -130,8 +129,12 @@ impl Translator {
         let subtype = head.subtype.as_ref().map(|subtype| subtype.as_str()).unwrap_or_default();
         let event = match (head.kind.as_str(), subtype) {
             ("stream_event", _) => {
-                if let Some(event) = head.event {
-                    self.stream_event(event, head.parent_tool_use_id.map(|id| id.into_string()));
+                let parent = head.parent_tool_use_id.map(|id| id.into_string());
+                if let Some(abandoned) = head.abandoned_blocks {
+                    let void = self.messages.abandon(abandoned.from_block_index, parent.as_deref());
+                    self.events.extend(void.map(Event::Restarted));
+                } else if let Some(event) = head.event {
+                    self.stream_event(event, parent);
                 }
                 return Ok(());
             }
@@ -193,7 +196,8 @@ impl Translator {
             "content_block_start" => {
                 let Some(block) = event.content_block else { return };
                 let id = block.id.map(|id| id.into_string()).unwrap_or_default();
-                self.messages.open_block(BlockKind::named(block.kind.as_str()), &id, parent.as_deref());
+                let kind = BlockKind::named(block.kind.as_str());
+                self.messages.open_block(event.index, kind, &id, parent.as_deref());
                 if let (Some(name), "tool_use") = (block.name, block.kind.as_str()) {
                     let start = ToolStart { id, name: name.into_string(), parent };
                     self.events.push_back(Event::ToolStart(start));

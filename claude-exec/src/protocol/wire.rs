@@ -35,6 +35,14 @@ pub(super) struct Head<'a> {
     pub parent_tool_use_id: Option<Str<'a>>,
     #[serde(borrow)]
     pub event: Option<StreamEvent<'a>>,
+    /// On a `message_stop` (2.1.330): the blocks from this one on were cut off, and will be said anew.
+    pub abandoned_blocks: Option<AbandonedBlocks>,
+}
+
+#[derive(Deserialize, Debug, Default)]
+#[serde(default)]
+pub(super) struct AbandonedBlocks {
+    pub from_block_index: u32,
 }
 
 /// `stream_event.event`: a raw event of the Messages API
@@ -50,6 +58,7 @@ pub(super) struct StreamEvent<'a> {
     pub content_block: Option<BlockStart<'a>>,
     #[serde(borrow)]
     pub message: Option<MessageStart<'a>>,
+    pub index: u32,
 }
 
 #[derive(Deserialize, Debug, Default)]

@@ -166,10 +166,11 @@ impl Args {
         self.choice("--input-format", "format", &["text", "stream-json"])?;
         self.choice("--permission-prompts", "target", &["host", "none"])?;
         self.choice("--system-prompt-snapshot", "on|off", &["on", "off"])?;
-        // The help leaves `default` out; the real one takes it all the same.
-        let modes =
-            ["acceptEdits", "auto", "bypassPermissions", "manual", "dontAsk", "plan", "default"].as_slice();
-        self.choice("--permission-mode", "mode", modes)?;
+        if self.value("--permission-mode") != Some("default") {
+            // `default` is in no list, but taken.
+            let modes = ["acceptEdits", "auto", "bypassPermissions", "manual", "dontAsk", "plan"];
+            self.choice("--permission-mode", "mode", &modes)?;
+        }
         self.number("--max-turns", "turns", "must be a number", |_| true)?;
         let positive = "--max-budget-usd must be a number greater than 0";
         self.number("--max-budget-usd", "amount", positive, |amount| amount > 0.0 && amount.is_finite())?;

@@ -59,8 +59,10 @@ impl Host {
                     401 => "authentication_failed",
                     429 => "rate_limit",
                     529 => "overloaded",
+                    0 => "unknown", // no HTTP status: the connection broke
                     _ => "server_error",
                 };
+                let status = if *status == 0 { "null".to_owned() } else { status.to_string() };
                 for attempt in 1..=*times {
                     let fields = format!(
                         ",\"attempt\":{attempt},\"max_retries\":10,\"retry_delay_ms\":{},\"error_status\":{status},\

@@ -109,22 +109,29 @@ impl Turn<'_> {
         }
     }
 
-    /// Deltas that turn out void, then the answer at once, under another id and without deltas.
-    pub(crate) fn restart(&mut self, count: usize, text: &str) -> Flow {
+    /// Deltas that turn out void.
+    pub(crate) fn abandon(&mut self, count: usize) -> Flow {
         self.words(count)?;
         let message = self.message();
         let stop = lines::block_stop(self.index);
         self.host.event(&stop, &message);
         if self.host.partial() {
-            let uuid = self.host.out.uuid();
-            let session = self.host.out.session.clone();
+            let (uuid, session, index) = (self.host.out.uuid(), self.host.out.session.clone(), self.index);
             self.host.out.line(format!(
                 "{{\"type\":\"stream_event\",\"event\":{{\"type\":\"message_stop\"}},\"session_id\":\"{session}\",\
                  \"parent_tool_use_id\":null,\"uuid\":\"{uuid}\",\"api_message_id\":\"{message}\",\"abandoned_blocks\":\
-                 {{\"api_message_id\":\"{message}\",\"from_block_index\":0}}}}"
+                 {{\"api_message_id\":\"{message}\",\"from_block_index\":{index}}}}}"
             ));
         }
-        self.forget_message();
+        self.block = None;
+        self.message = None;
+        self.rounds -= 1; // what is void does not count as a turn
+        Continue(())
+    }
+
+    /// Void deltas, then the answer at once, under another id and without deltas.
+    pub(crate) fn restart(&mut self, count: usize, text: &str) -> Flow {
+        self.abandon(count)?;
         let (id, model) = (self.host.out.message_id(), self.host.model.clone());
         let content = format!("[{}]", lines::text_block(text));
         self.host.out.assistant(&content, &id, &model, None);
@@ -236,11 +243,6 @@ impl Turn<'_> {
         let delta = lines::message_delta(stop, self.deltas);
         self.host.event(&delta, &message);
         self.host.event(r#"{"type":"message_stop"}"#, &message);
-    }
-
-    fn forget_message(&mut self) {
-        self.block = None;
-        self.message = None;
     }
 
     pub(crate) fn complete(mut self) {

@@ -162,11 +162,12 @@ impl Host {
     pub(crate) fn synthetic(&mut self, content: &str, status: u16) {
         let (uuid, session) = (self.out.uuid(), self.out.session.clone());
         let error = match status {
-            401 => "authentication_failed",
+            401 | 403 => "authentication_failed",
+            404 => "model_not_found",
+            413 => "invalid_request",
             429 => "rate_limit",
-            529 => "overloaded",
-            400 => "invalid_request",
-            _ => "server_error",
+            500.. => "server_error",
+            _ => "unknown",
         };
         self.out.line(format!(
             "{{\"type\":\"assistant\",\"message\":{{\"id\":\"{uuid}\",\"container\":null,\"model\":\"<synthetic>\",\

@@ -11,7 +11,8 @@
 //! | `[[report]]` | answers with argv, cwd, env, open files and the messages received, as JSON |
 //! | `[[sleep MS]]`, `[[pace MS]]`, `[[wait_file PATH]]`, `[[touch PATH]]` | time and rendezvous |
 //! | `[[silence]]` | nothing more, but `interrupt` is answered; `[[hang]]`: nothing at all |
-//! | `[[restart N TEXT]]` | N deltas that are void, then TEXT as a whole message with a new id |
+//! | `[[restart N TEXT]]` | N deltas that are void, then TEXT as a whole message with a new id (no stream) |
+//! | `[[abandon N]]` | N deltas that are void; what follows is streamed again, in a new message |
 //! | `[[api_retry STATUS times=N]]`, `[[rate_limit]]` | the announcements |
 //! | `[[subagent N]]` | N deltas and a message of a subagent, mixed in |
 //! | `[[is_error STATUS TEXT]]`, `[[result SUBTYPE]]` | how the turn ends |
@@ -46,6 +47,7 @@ pub(crate) enum Step {
     Silence,
     Hang,
     Restart(usize, String),
+    Abandon(usize),
     ApiRetry { status: u16, times: u64 },
     RateLimit,
     Subagent(usize),
@@ -156,6 +158,7 @@ fn step(name: &str, args: &str) -> Option<Vec<Step>> {
             let text = after_first();
             Step::Restart(number.unwrap_or(3), if text.is_empty() { "ok".to_owned() } else { text })
         }
+        "abandon" => Step::Abandon(number.unwrap_or(3)),
         "api_retry" => Step::ApiRetry { status: number? as u16, times: named(args, "times").unwrap_or(1) },
         "rate_limit" => Step::RateLimit,
         "subagent" => Step::Subagent(number.unwrap_or(2)),

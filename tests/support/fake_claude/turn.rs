@@ -115,6 +115,11 @@ impl<'a> Turn<'a> {
             Step::Silence => self.wait(Duration::MAX),
             Step::Hang => self.host.hang(),
             Step::Restart(count, text) => self.restart(*count, text),
+            Step::Abandon(count) => {
+                self.abandon(*count)?;
+                self.host.aside(&Step::ApiRetry { status: 0, times: 1 });
+                Continue(())
+            }
             Step::Subagent(count) => {
                 self.subagent(*count);
                 Continue(())

@@ -35,7 +35,17 @@ pub(super) fn error(code: u16, retry_after: Option<u64>) -> Response<Body> {
         529 => "overloaded_error",
         _ => "api_error",
     };
-    let body = json!({"type": "error", "error": {"type": kind, "message": format!("stand-in says {code}")}});
+    error_of(code, kind, &format!("stand-in says {code}"), retry_after)
+}
+
+/// The refusal of a prompt over the model's context, in the API's words, by which the CLI knows it.
+pub(super) fn too_long(bytes: usize) -> Response<Body> {
+    let message = format!("prompt is too long: {} tokens > 200000 maximum", bytes / 4);
+    error_of(400, "invalid_request_error", &message, None)
+}
+
+fn error_of(code: u16, kind: &str, message: &str, retry_after: Option<u64>) -> Response<Body> {
+    let body = json!({"type": "error", "error": {"type": kind, "message": message}});
     let mut response = json_response(&body);
     *response.status_mut() = StatusCode::from_u16(code).expect("a scenario names a real status");
     if let Some(seconds) = retry_after {
@@ -59,7 +69,7 @@ pub(super) fn whole(scenario: &Scenario, context: &Context) -> Response<Body> {
     let mut usage = default_usage();
     for action in &scenario.actions {
         match action {
-            Action::Cut | Action::ErrorEvent(_) => {
+            Action::Cut { .. } | Action::ErrorEvent { .. } => {
                 content = vec![json!({"type": "text", "text": RETRIED_ANSWER})];
                 break;
             }
@@ -145,14 +155,14 @@ impl Player {
                 Action::Sleep(time) => self.wait(time).await?,
                 Action::Pace(pace) => self.pace = pace,
                 Action::Stop(reason) => stop = Some(reason),
-                Action::Cut => {
+                Action::Cut { .. } => {
                     let cut =
                         std::io::Error::new(std::io::ErrorKind::ConnectionAborted, "the scenario says so");
                     // What was written before must have left the buffers first.
                     tokio::time::sleep(Duration::from_millis(20)).await;
                     return self.events.send(Err(cut)).await.map_err(|_| Gone);
                 }
-                Action::ErrorEvent(kind) => {
+                Action::ErrorEvent { kind, .. } => {
                     let error = json!({"type": kind, "message": "stand-in says so"});
                     return self.event("error", &[("error", &error)]).await;
                 }

@@ -48,10 +48,15 @@ pub(crate) enum Action {
     Stop(String),
     /// Merged into the answer's usage.
     Usage(Map<String, Value>),
-    /// The connection is cut in mid-stream.
-    Cut,
-    /// An `error` event in mid-stream.
-    ErrorEvent(String),
+    /// The connection is cut in mid-stream, the first `times` times; what came before it is then left out.
+    Cut {
+        times: usize,
+    },
+    /// An `error` event in mid-stream, likewise.
+    ErrorEvent {
+        kind: String,
+        times: usize,
+    },
     /// Nothing more, for ever.
     Silence,
 }
@@ -97,7 +102,8 @@ impl Scenario {
     /// | `[[block]]` | begin another content block |
     /// | `[[echo]]`, `[[recall]]` | the last user text; all earlier ones |
     /// | `[[status CODE times=N retry_after=S]]` | an HTTP error N times (for ever without `times`), then the rest |
-    /// | `[[cut]]`, `[[error_event TYPE]]`, `[[silence]]` | the stream breaks, fails (both after three words if nothing came before), or goes silent |
+    /// | `[[cut times=N]]`, `[[error_event TYPE times=N]]` | the stream breaks or fails, after three words if nothing came before; once that happened N times, what follows is the whole answer |
+    /// | `[[silence]]` | nothing more, for ever |
     /// | `[[hang]]` | not even a response head |
     /// | `[[hold]]`, `[[sleep MS]]`, `[[pace MS]]` | wait for the test; wait; wait between the deltas that follow |
     /// | `[[stop REASON]]`, `[[usage KEY=N …]]` | what the last events say |
@@ -111,7 +117,9 @@ impl Scenario {
                 marked = true;
             } else if let Some(actions) = actions(name, args) {
                 let section = &mut sections.last_mut().expect("one was pushed").actions;
-                if matches!(actions[..], [Action::Cut | Action::ErrorEvent(_)]) && section.is_empty() {
+                if matches!(actions[..], [Action::Cut { .. } | Action::ErrorEvent { .. }])
+                    && section.is_empty()
+                {
                     section.push(Action::Text(words(3))); // a stream that breaks has begun
                 }
                 section.extend(actions);
@@ -127,8 +135,33 @@ impl Scenario {
     }
 }
 
+impl Scenario {
+    /// What is left to do when this has been played `given` times already, and whether that breaks again.
+    pub(super) fn after(self, mut given: usize) -> (Self, bool) {
+        let mut left = Vec::new();
+        let mut breaks = false;
+        for action in self.actions {
+            match action {
+                Action::Status { times, .. } | Action::Cut { times } | Action::ErrorEvent { times, .. } => {
+                    if given >= times {
+                        given -= times;
+                        left.clear();
+                        continue;
+                    }
+                    given = 0;
+                    breaks = true;
+                }
+                _ => {}
+            }
+            left.push(action);
+        }
+        (Self { actions: left }, breaks)
+    }
+}
+
 fn actions(name: &str, args: &str) -> Option<Vec<Action>> {
     let (plain, number) = (plain(args), number(args));
+    let times = named(args, "times").map_or(usize::MAX, |times| times as usize);
     Some(match name {
         "words" => {
             let mut actions = vec![Action::Text(words(number.unwrap_or(3)))];
@@ -148,15 +181,13 @@ fn actions(name: &str, args: &str) -> Option<Vec<Action>> {
         "echo" => vec![Action::Echo],
         "recall" => vec![Action::Recall],
         "status" => {
-            let times = named(args, "times").map_or(usize::MAX, |times| times as usize);
-            vec![Action::Status {
-                code: u16::try_from(number?).ok()?,
-                times,
-                retry_after: named(args, "retry_after"),
-            }]
+            let code = u16::try_from(number?).ok()?;
+            vec![Action::Status { code, times, retry_after: named(args, "retry_after") }]
         }
-        "cut" => vec![Action::Cut],
-        "error_event" => vec![Action::ErrorEvent(plain.unwrap_or("overloaded_error").to_owned())],
+        "cut" => vec![Action::Cut { times }],
+        "error_event" => {
+            vec![Action::ErrorEvent { kind: plain.unwrap_or("overloaded_error").to_owned(), times }]
+        }
         "silence" => vec![Action::Silence],
         "hang" => vec![Action::Hang],
         "hold" => vec![Action::Hold],

@@ -26,8 +26,8 @@ type Script = Box<dyn FnMut(&Recorded) -> Scenario + Send>;
 struct Shared {
     requests: Vec<Recorded>,
     script: Option<Script>,
-    /// How often a request came that a status marker counts, by its place and text.
-    refused: HashMap<(usize, String), usize>,
+    /// How often a request was made to fail, by its place in the conversation and its text.
+    failed: HashMap<(usize, String), usize>,
 }
 
 struct State {
@@ -116,6 +116,9 @@ impl Drop for ModelApi {
     }
 }
 
+/// A context of 200,000 tokens, at four bytes each.
+const MAX_PROMPT_BYTES: usize = 800_000;
+
 async fn serve(listener: TcpListener, state: Arc<State>) {
     let mut connections = JoinSet::new(); // dropped with this task, so the connections end with it
     loop {
@@ -157,6 +160,9 @@ async fn answer(request: Request<Incoming>, state: Arc<State>) -> Result<Respons
     };
     state.arrived.notify_waiters();
     let Some(scenario) = scenario else { return Ok(other(&recorded)) };
+    if body.len() > MAX_PROMPT_BYTES {
+        return Ok(play::too_long(body.len()));
+    }
     for action in &scenario.actions {
         match action {
             Action::Status { code, retry_after, .. } => return Ok(play::error(*code, *retry_after)),
@@ -178,29 +184,18 @@ async fn answer(request: Request<Incoming>, state: Arc<State>) -> Result<Respons
     Ok(response)
 }
 
-/// The scenario of this request, without the statuses that have been given often enough.
+/// The scenario of this request, without the failures that have been given often enough.
 fn choose(shared: &mut Shared, request: &Recorded) -> Scenario {
     let (round, text) = asked(&request.body).unwrap_or_default();
-    let mut scenario = match shared.script.as_mut() {
+    let scenario = match shared.script.as_mut() {
         Some(script) => script(request),
         None => Scenario::parse(&text, round),
     };
     let place = request.body["messages"].as_array().map_or(0, Vec::len);
-    let mut given = shared.refused.get(&(place, text.clone())).copied().unwrap_or(0);
-    scenario.actions.retain(|action| match action {
-        Action::Status { times, .. } => {
-            let due = given < *times;
-            given = given.saturating_sub(*times);
-            due
-        }
-        _ => true,
-    });
-    if scenario.actions.iter().any(|action| matches!(action, Action::Status { .. })) {
-        *shared.refused.entry((place, text)).or_default() += 1;
-    } else if scenario.actions.is_empty() {
-        scenario = Scenario::text(super::DEFAULT_ANSWER);
-    }
-    scenario
+    let given = shared.failed.entry((place, text)).or_default();
+    let (scenario, fails) = scenario.after(*given);
+    *given += usize::from(fails);
+    if scenario.actions.is_empty() { Scenario::text(super::DEFAULT_ANSWER) } else { scenario }
 }
 
 fn other(request: &Recorded) -> Response<Body> {

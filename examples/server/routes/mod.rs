@@ -1,0 +1,10 @@
+//! Requests to responses: who asks, what for, and which route answers.
+
+mod answer;
+mod conversational;
+mod refusal;
+mod request;
+mod status;
+mod table;
+
+pub use answer::answer;
