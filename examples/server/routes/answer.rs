@@ -14,7 +14,7 @@ use tracing::Instrument;
 
 use super::refusal::refusal;
 use super::table::Route;
-use super::{conversational, status};
+use super::{conversational, jobs, status};
 use crate::app::App;
 use crate::phase::Phase;
 
@@ -31,7 +31,8 @@ pub async fn answer(app: Arc<App>, mut request: Request<Incoming>) -> Response<B
     let mut response = match admit(&app, route, &path, request.headers()) {
         Ok(caller) => {
             account.caller = caller;
-            respond(&app, route, request).instrument(span).await
+            let caller = account.caller.as_ref().map_or("", KeyName::as_str);
+            respond(&app, route, caller, request).instrument(span).await
         }
         Err(refusal) => refusal,
     };
@@ -63,7 +64,12 @@ fn admit(
     }
 }
 
-async fn respond(app: &Arc<App>, route: Route<'_>, request: Request<Incoming>) -> Response<Body> {
+async fn respond(
+    app: &App,
+    route: Route<'_>,
+    caller: &str,
+    request: Request<Incoming>,
+) -> Response<Body> {
     let draining = app.phases.now() > Phase::Serving;
     match route {
         Route::Health => status::health(app),
@@ -73,13 +79,18 @@ async fn respond(app: &Arc<App>, route: Route<'_>, request: Request<Incoming>) -
             refusal(from_error(&Error::stopped()))
         }
         Route::Execute if draining => detail(StatusCode::SERVICE_UNAVAILABLE, "Shutting down"),
+        Route::Execute => jobs::execute(app, caller, request).await,
+        Route::Jobs => jobs::list(app).await,
+        Route::Job(id) => jobs::get(app, id).await,
+        Route::CancelJob(id) => jobs::cancel(app, id).await,
+        Route::JobEvents(id) => jobs::events(app, id, request.headers()).await,
         Route::Conversational => conversational::turn(app, request).await,
         Route::OpenAi => {
             let Ok(response) = app.openai.clone().call(request).await;
             response
         }
         Route::Method(allowed) => wrong_method(request.uri().path(), allowed),
-        _ => detail(StatusCode::NOT_FOUND, "Not Found"),
+        Route::Unknown => detail(StatusCode::NOT_FOUND, "Not Found"),
     }
 }
 
