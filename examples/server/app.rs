@@ -16,11 +16,11 @@ use claude_exec_openai::{Model, OpenAi};
 use futures::FutureExt;
 
 use crate::config::{Base, Config, Refused};
-use crate::{demo, execute};
 use crate::fleet::Fleet;
 use crate::metrics::{Metrics, Now};
 use crate::phase::Phases;
 use crate::probe::Probe;
+use crate::{demo, execute};
 
 /// An agent that expects a repository is not run without one.
 const NO_BASE: &str = "no jobs: there is no repository to clone; set WORKSPACE_DIR, or set it empty for jobs in an \

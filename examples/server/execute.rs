@@ -12,7 +12,12 @@ use crate::fleet::Fleet;
 use crate::metrics::Metrics;
 
 /// The runner of all jobs.
-pub fn runner(config: &Config, fleet: Fleet, workspaces: Workspaces, metrics: Arc<Metrics>) -> impl Runner {
+pub fn runner(
+    config: &Config,
+    fleet: Fleet,
+    workspaces: Workspaces,
+    metrics: Arc<Metrics>,
+) -> impl Runner + use<> {
     let (program, mode) = (config.claude.clone(), config.execute_permission_mode);
     let template = move |request: &JobRequest| {
         let agent = Invocation::agent(request.prompt.as_str())

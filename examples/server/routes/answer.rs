@@ -64,12 +64,7 @@ fn admit(
     }
 }
 
-async fn respond(
-    app: &App,
-    route: Route<'_>,
-    caller: &str,
-    request: Request<Incoming>,
-) -> Response<Body> {
+async fn respond(app: &App, route: Route<'_>, caller: &str, request: Request<Incoming>) -> Response<Body> {
     let draining = app.phases.now() > Phase::Serving;
     match route {
         Route::Health => status::health(app),

@@ -172,7 +172,8 @@ mod tests {
 
     #[test]
     fn a_cursor_is_a_plain_number() {
-        let table = [("7", 7), ("0", 0), ("-1", 0), ("+1", 0), ("1_0", 0), ("99999999999999999999999", 0), ("x", 0)];
+        let table =
+            [("7", 7), ("0", 0), ("-1", 0), ("+1", 0), ("1_0", 0), ("99999999999999999999999", 0), ("x", 0)];
         for (id, expected) in table {
             assert_eq!(seen(&headers(LAST_EVENT_ID, &[id])), expected, "{id}");
         }
