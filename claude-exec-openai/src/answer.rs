@@ -1,6 +1,6 @@
 //! From a turn's events to an answer: the half that both wires share.
 
-use claude_exec::protocol::{Event, RateLimit, Retry};
+use claude_exec::protocol::{Event, Outcome, RateLimit, Retry};
 
 use crate::error::ApiError;
 use crate::failure;
@@ -39,15 +39,17 @@ pub enum Step {
 pub struct Done {
     /// Why it ended.
     pub finish_reason: FinishReason,
-    /// The turn's tokens.
-    pub usage: TokenUsage,
+    /// The turn's tokens; `None` when it was ended before the CLI told them.
+    pub usage: Option<TokenUsage>,
     /// The whole answer, when none of it came before.
     pub text: Option<String>,
 }
 
-/// Follows one turn. After [`Step::Done`] or [`Step::Failed`] it has nothing more to say.
-#[derive(Debug, Default)]
+/// Follows one turn. After [`Step::Done`] or [`Step::Failed`] it has nothing more to say, and the turn is to be
+/// dropped.
+#[derive(Debug)]
 pub struct Answer {
+    one_message: bool,
     text_bytes: usize,
     tools_ran: bool,
     stop_reason: Option<String>,
@@ -58,6 +60,23 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// Follows a turn; `one_message` for a model without tools, whose answer is one message of the API.
+    ///
+    /// Such an answer ends when a token limit cuts that message. The CLI would go on: it tells the model
+    /// "Output token limit hit. Resume directly …", up to three times, and then fails the turn (measured on
+    /// 2.1.330), so that `max_tokens` would be no limit and `length` never seen.
+    pub fn new(one_message: bool) -> Self {
+        Self {
+            one_message,
+            text_bytes: 0,
+            tools_ran: false,
+            stop_reason: None,
+            retry: None,
+            resets_at: None,
+            ended: false,
+        }
+    }
+
     /// Takes the turn's next event; `now` is the Unix time in seconds.
     pub fn take(&mut self, event: Event, now: impl Fn() -> u64) -> Option<Step> {
         if self.ended {
@@ -84,6 +103,12 @@ impl Answer {
             }
             Event::MessageEnd(end) if end.parent.is_none() => {
                 self.stop_reason = end.stop_reason;
+                let cut = ["max_tokens", "model_context_window_exceeded"];
+                if self.one_message && self.stop_reason.as_deref().is_some_and(|reason| cut.contains(&reason))
+                {
+                    let finish_reason = FinishReason::Length;
+                    return Some(self.done(Done { finish_reason, usage: None, text: None }));
+                }
                 Some(Step::Settled)
             }
             Event::Retry(retry) => {
@@ -94,22 +119,7 @@ impl Answer {
                 self.resets_at = reset_of(&limit);
                 None
             }
-            Event::Finished(outcome) => Some(match (outcome.is_success(), failure::from_outcome(&outcome)) {
-                (false, Some(error)) => self.fail(error, now()),
-                (success, _) => {
-                    let stop_reason = outcome.stop_reason.as_deref().or(self.stop_reason.as_deref());
-                    let finish_reason = if success {
-                        FinishReason::from_stop_reason(stop_reason, false)
-                    } else {
-                        FinishReason::Length
-                    };
-                    let usage = outcome.usage.into();
-                    let text =
-                        Some(outcome.text).filter(|text| success && self.text_bytes == 0 && !text.is_empty());
-                    self.ended = true;
-                    Step::Done(Done { finish_reason, usage, text })
-                }
-            }),
+            Event::Finished(outcome) => Some(self.finished(*outcome, now)),
             Event::Error(error) => {
                 let error = match self.retry.as_ref().and_then(|retry| retry.status) {
                     Some(status) if !error.is_stopped() => {
@@ -123,6 +133,31 @@ impl Answer {
             Event::TurnEnd => Some(self.fail(failure::no_result(), now())),
             _ => None,
         }
+    }
+
+    fn finished(&mut self, outcome: Outcome, now: impl Fn() -> u64) -> Step {
+        let success = outcome.is_success();
+        let finish_reason = match failure::from_outcome(&outcome) {
+            _ if success => self.finish_reason(outcome.stop_reason.as_deref()),
+            None => FinishReason::Length,
+            Some(error) => match (outcome.stop_reason.as_deref(), self.stop_reason.as_deref()) {
+                // The CLI reports both as API errors, with prose of its own.
+                (Some("refusal"), _) => FinishReason::ContentFilter,
+                (_, Some("max_tokens")) if error.code == Some("upstream_error") => FinishReason::Length,
+                _ => return self.fail(error, now()),
+            },
+        };
+        let text = Some(outcome.text).filter(|text| success && self.text_bytes == 0 && !text.is_empty());
+        self.done(Done { finish_reason, usage: Some(outcome.usage.into()), text })
+    }
+
+    fn finish_reason(&self, of_turn: Option<&str>) -> FinishReason {
+        FinishReason::from_stop_reason(of_turn.or(self.stop_reason.as_deref()), false)
+    }
+
+    fn done(&mut self, done: Done) -> Step {
+        self.ended = true;
+        Step::Done(done)
     }
 
     fn fail(&mut self, error: ApiError, now: u64) -> Step {

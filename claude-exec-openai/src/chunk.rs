@@ -26,7 +26,7 @@ use crate::response::{Stamp, TokenUsage};
 /// let mut chunker = Chunker::new(&stamp, false);
 /// let mut wire = bytes::BytesMut::new();
 /// chunker.text("Hi", &mut wire);
-/// chunker.finish(FinishReason::Stop, Default::default(), &mut wire);
+/// chunker.finish(FinishReason::Stop, None, &mut wire);
 /// assert!(wire.ends_with(b"data: [DONE]\n\n"));
 /// ```
 #[derive(Debug)]
@@ -75,15 +75,15 @@ impl Chunker {
         out.put_slice(self.text_tail);
     }
 
-    /// Writes the end of a good answer: the finish reason, the usage when asked for, and `[DONE]`.
-    pub fn finish(&mut self, reason: FinishReason, usage: TokenUsage, out: &mut BytesMut) {
+    /// Writes the end of a good answer: the finish reason, the usage when asked for and known, and `[DONE]`.
+    pub fn finish(&mut self, reason: FinishReason, usage: Option<TokenUsage>, out: &mut BytesMut) {
         self.begin(out);
         out.put_slice(&self.head);
         out.put_slice(br#"{"index":0,"delta":{},"logprobs":null,"finish_reason":""#);
         out.put_slice(reason.as_str().as_bytes());
         out.put_slice(b"\"}]");
         self.no_usage(out);
-        if self.include_usage {
+        if let Some(usage) = usage.filter(|_| self.include_usage) {
             out.put_slice(&self.head);
             out.put_slice(br#"],"usage":"#);
             serde_json::to_writer(out.writer(), &usage).expect("a buffer takes every byte");
@@ -135,7 +135,7 @@ mod tests {
         assert!(!chunker.has_begun());
         chunker.text("tok", &mut out);
         chunker.text("\"\n\u{1}ж\u{2028}", &mut out);
-        chunker.finish(FinishReason::Stop, TokenUsage::default(), &mut out);
+        chunker.finish(FinishReason::Stop, Some(TokenUsage::default()), &mut out);
         let rest = r#""logprobs":null,"finish_reason":null}]}"#;
         let expected = [
             format!("{HEAD}{{\"index\":0,\"delta\":{{\"role\":\"assistant\",\"content\":\"\"}},{rest}\n\n"),
@@ -155,7 +155,7 @@ mod tests {
         chunker.text("tok", &mut out);
         let usage =
             TokenUsage { prompt_tokens: 3, completion_tokens: 4, total_tokens: 7, ..Default::default() };
-        chunker.finish(FinishReason::Length, usage, &mut out);
+        chunker.finish(FinishReason::Length, Some(usage), &mut out);
         let rest = r#""logprobs":null,"finish_reason":null}],"usage":null}"#;
         let details = r#""prompt_tokens_details":{"cached_tokens":0},"completion_tokens_details":{"reasoning_tokens":0}"#;
         let expected = [
@@ -175,7 +175,7 @@ mod tests {
     #[test]
     fn an_empty_answer_still_says_its_role() {
         let (mut chunker, mut out) = (chunker(false), BytesMut::new());
-        chunker.finish(FinishReason::Stop, TokenUsage::default(), &mut out);
+        chunker.finish(FinishReason::Stop, Some(TokenUsage::default()), &mut out);
         assert_eq!(wire(out).matches("\"role\":\"assistant\"").count(), 1);
     }
 

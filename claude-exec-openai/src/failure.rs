@@ -110,6 +110,7 @@ pub fn from_error(error: &claude_exec::Error) -> ApiError {
     }
 }
 
+#[cfg(feature = "http")]
 /// Maps what kept a request from getting a slot: nothing of it was started, so waiting too long for one is a
 /// full queue to its caller, and no time limit of its turn.
 pub(crate) fn from_queue(error: &claude_exec::Error) -> ApiError {

@@ -2,6 +2,7 @@
 
 use claude_exec::Invocation;
 use claude_exec::invocation::{Deadlines, Effort};
+use claude_exec::protocol::Content;
 
 use crate::error::ApiError;
 use crate::fields::IgnoredFields;
@@ -33,7 +34,7 @@ pub fn plan(request: &ChatRequest, model: &Model) -> Result<Plan, ApiError> {
     let mut ignored = request.ignored.clone();
     let invocation = match model {
         Model::Plain { cli_name, .. } => {
-            let mut invocation = Invocation::conversational(content).model(cli_name);
+            let mut invocation = plain(content, cli_name);
             if let Some(system) = system {
                 invocation = invocation.system_prompt(system);
             }
@@ -49,6 +50,15 @@ pub fn plan(request: &ChatRequest, model: &Model) -> Result<Plan, ApiError> {
         }
     };
     Ok(Plan { invocation, ignored })
+}
+
+/// A turn of talk that is one message of the API, as a chat completion is: after a refusal the CLI would ask the
+/// model again, in words that no caller wrote, or ask another model (both variables tried on 2.1.330).
+fn plain(content: Content, model: &str) -> Invocation {
+    Invocation::conversational(content)
+        .model(model)
+        .env("CLAUDE_CODE_DISABLE_REFUSAL_RETRY", "1")
+        .env("CLAUDE_CODE_DISABLE_REFUSAL_FALLBACK", "1")
 }
 
 /// Hands limits and sampling to the CLI, in the two variables and the flag it has for them.
@@ -114,7 +124,7 @@ mod tests {
     #[test]
     fn a_plain_model_is_the_conversational_preset() {
         let plan = planned(r#","model":"haiku","seed":1"#, &Models::default()).unwrap();
-        assert_eq!(plan.invocation, Invocation::conversational("hi").model("haiku"));
+        assert_eq!(plan.invocation, plain("hi".into(), "haiku"));
         assert_eq!(plan.ignored.names(), ["seed"]);
     }
 
@@ -122,15 +132,14 @@ mod tests {
     fn an_alias_tells_the_cli_its_own_name() {
         let models = Models::only("sonnet").unwrap().alias("gpt-4o", "claude-sonnet-4-6").unwrap();
         let plan = planned(r#","model":"gpt-4o""#, &models).unwrap();
-        assert_eq!(plan.invocation, Invocation::conversational("hi").model("claude-sonnet-4-6"));
+        assert_eq!(plan.invocation, plain("hi".into(), "claude-sonnet-4-6"));
     }
 
     #[test]
     fn limits_and_sampling_reach_the_cli() {
         let fields = r#","max_tokens":7,"temperature":0.2,"stop":"X","reasoning_effort":"minimal""#;
         let plan = planned(fields, &Models::default()).unwrap();
-        let expected = Invocation::conversational("hi")
-            .model("sonnet")
+        let expected = plain("hi".into(), "sonnet")
             .env("CLAUDE_CODE_MAX_OUTPUT_TOKENS", "7")
             .env("CLAUDE_CODE_EXTRA_BODY", r#"{"stop_sequences":["X"],"temperature":0.2}"#)
             .effort(Effort::Low);
@@ -143,7 +152,7 @@ mod tests {
         let body = br#"{"messages":[{"role":"system","content":"S"},{"role":"user","content":"hi"}]}"#;
         let models = Models::default();
         let plan = plan(&ChatRequest::parse(body).unwrap(), models.resolve(None).unwrap()).unwrap();
-        assert_eq!(plan.invocation, Invocation::conversational("hi").model("sonnet").system_prompt("S"));
+        assert_eq!(plan.invocation, plain("hi".into(), "sonnet").system_prompt("S"));
     }
 
     #[test]

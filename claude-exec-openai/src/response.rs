@@ -63,8 +63,13 @@ impl From<Usage> for TokenUsage {
     }
 }
 
-/// The body of a non-streaming answer, compact.
-pub fn completion(stamp: &Stamp, text: &str, finish_reason: FinishReason, usage: TokenUsage) -> Vec<u8> {
+/// The body of a non-streaming answer, compact. Without `usage` the member is `null`, as OpenAI's types allow.
+pub fn completion(
+    stamp: &Stamp,
+    text: &str,
+    finish_reason: FinishReason,
+    usage: Option<TokenUsage>,
+) -> Vec<u8> {
     let message = Message { role: "assistant", content: text, refusal: None };
     let choice = Choice { index: 0, message, logprobs: None, finish_reason: finish_reason.as_str() };
     let body = Completion {
@@ -85,7 +90,7 @@ struct Completion<'a> {
     created: u64,
     model: &'a str,
     choices: [Choice<'a>; 1],
-    usage: TokenUsage,
+    usage: Option<TokenUsage>,
 }
 
 #[derive(Serialize)]
@@ -115,7 +120,7 @@ mod tests {
         )
         .unwrap();
         let stamp = Stamp { id: "chatcmpl-1".into(), created: 7, model: "sonnet".into() };
-        let body = completion(&stamp, "Здравей \"ти\"\n", FinishReason::Length, usage.into());
+        let body = completion(&stamp, "Здравей \"ти\"\n", FinishReason::Length, Some(usage.into()));
         let expected = concat!(
             r#"{"id":"chatcmpl-1","object":"chat.completion","created":7,"model":"sonnet","choices":[{"index":0,"#,
             r#""message":{"role":"assistant","content":"Здравей \"ти\"\n","refusal":null},"logprobs":null,"#,

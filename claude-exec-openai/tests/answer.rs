@@ -1,6 +1,6 @@
 //! Answers from what the CLI writes: both wires from the same lines, to the byte.
 
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 use bytes::BytesMut;
 use claude_exec::protocol::Translator;
@@ -11,20 +11,20 @@ use serde_json::{Value, json};
 
 const NOW: u64 = 1_000;
 
-fn steps(lines: &[Value]) -> Vec<Step> {
+fn steps(lines: &[Value], one_message: bool) -> Vec<Step> {
     let mut translator = Translator::new();
     for line in lines {
         translator.push(format!("{line}\n").as_bytes());
     }
     translator.finish();
-    let mut answer = Answer::default();
+    let mut answer = Answer::new(one_message);
     std::iter::from_fn(|| translator.poll_event()).filter_map(|event| answer.take(event, || NOW)).collect()
 }
 
 /// The answer as one object would carry it.
 fn whole(lines: &[Value]) -> Result<(String, FinishReason), ApiError> {
     let mut collected = Collected::default();
-    for step in steps(lines) {
+    for step in steps(lines, false) {
         match step {
             Step::Text { text, paragraph } => collected.push(&text, paragraph),
             Step::Void { bytes } => collected.void(bytes),
@@ -43,7 +43,7 @@ fn streamed(lines: &[Value]) -> (String, Result<FinishReason, ApiError>) {
     let stamp = Stamp { id: "chatcmpl-1".into(), created: 7, model: "sonnet".into() };
     let mut relay = Relay::new(Chunker::new(&stamp, false));
     let (mut wire, mut held) = (BytesMut::new(), true);
-    for step in steps(lines) {
+    for step in steps(lines, false) {
         match relay.take(step, held, &mut wire) {
             Progress::Quiet => {}
             Progress::Began => held = false,
@@ -135,6 +135,7 @@ fn every_finish_reason_is_real() {
     for (stop_reason, expected) in [
         ("max_tokens", FinishReason::Length),
         ("model_context_window_exceeded", FinishReason::Length),
+        ("pause_turn", FinishReason::Length),
         ("refusal", FinishReason::ContentFilter),
         ("stop_sequence", FinishReason::Stop),
     ] {
@@ -142,6 +143,33 @@ fn every_finish_reason_is_real() {
         let lines = [lines, vec![result(json!({"stop_reason": stop_reason}))]].concat();
         assert_eq!(both(&lines), Ok(("x".into(), expected)));
     }
+}
+
+#[test]
+fn a_token_limit_ends_the_answer_of_a_model_without_tools() {
+    let hidden = json!({"type": "user", "session_id": "s", "isSynthetic": true, "parent_tool_use_id": null,
+        "message": {"role": "user", "content": [{"type": "text", "text": "Output token limit hit. Resume"}]}});
+    let limit = [start("m"), vec![delta("half an")], stop("max_tokens")].concat();
+    let lines = [limit.clone(), vec![hidden], start("n"), vec![delta(" answer")]].concat();
+    let text = |text: &str| Step::Text { text: text.to_owned(), paragraph: false };
+    let cut = steps(&lines, true);
+    let [said, Step::Done(done)] = cut.as_slice() else { panic!("{cut:?}") };
+    assert_eq!((said, done.finish_reason, done.usage), (&text("half an"), FinishReason::Length, None));
+    assert_eq!(steps(&lines, false), [text("half an"), Step::Settled, text(" answer")]);
+    // What the CLI makes of it when it has gone on three times in vain.
+    let failed =
+        result(json!({"is_error": true, "terminal_reason": "api_error", "stop_reason": "stop_sequence",
+        "result": "API Error: Claude's response exceeded the 7 output token maximum."}));
+    assert_eq!(both(&[limit, vec![failed]].concat()), Ok(("half an".into(), FinishReason::Length)));
+}
+
+#[test]
+fn a_refusal_is_content_filter_without_the_clis_prose() {
+    let refused = result(json!({"is_error": true, "terminal_reason": "api_error", "stop_reason": "refusal",
+        "result": "API Error: safeguards flagged this message"}));
+    let lines = [start("m"), vec![delta("well")], stop("refusal"), vec![refused.clone()]].concat();
+    assert_eq!(both(&lines), Ok(("well".into(), FinishReason::ContentFilter)));
+    assert_eq!(both(&[refused]), Ok((String::new(), FinishReason::ContentFilter)));
 }
 
 #[test]
@@ -245,5 +273,5 @@ fn a_start_over_keeps_what_was_settled_before_it() {
 fn nothing_follows_the_end() {
     let again =
         [vec![result(json!({"result": "a"})), result(json!({"result": "b"}))], api_error(500)].concat();
-    assert_eq!(steps(&again).len(), 1);
+    assert_eq!(steps(&again, true).len(), 1);
 }

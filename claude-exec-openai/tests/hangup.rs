@@ -1,6 +1,6 @@
 //! Clients that hang up, over real connections: their turns end and their slots come back.
 
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 mod support;
 

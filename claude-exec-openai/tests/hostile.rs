@@ -1,6 +1,6 @@
 //! Hostile bodies: always an OpenAI error object or a request, never a panic.
 
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 use claude_exec_openai::{ApiError, ChatRequest, Models, plan};
 use proptest::prelude::*;

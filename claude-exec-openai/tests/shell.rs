@@ -1,6 +1,6 @@
 //! The endpoint as its callers see it, over scripted processes.
 
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 mod support;
 

@@ -44,7 +44,7 @@ impl Answering {
         let workspace = model.workspace();
         Self {
             state: State::Starting(start(endpoint.clone(), workspace, invocation).boxed()),
-            answer: Answer::default(),
+            answer: Answer::new(!model.is_agent()),
             // An endpoint that is gone cannot be shut down any more.
             stopped: async move {
                 if shutdown.wait_for(|down| *down).await.is_err() {

@@ -43,8 +43,7 @@ impl Record {
     pub(super) fn end(&mut self, end: &Result<Done, ApiError>) {
         match end {
             Ok(done) => {
-                let usage = done.usage;
-                let tokens = Some((usage.prompt_tokens, usage.completion_tokens));
+                let tokens = done.usage.map(|usage| (usage.prompt_tokens, usage.completion_tokens));
                 self.write(Some(200), Some(done.finish_reason.as_str()), tokens, "answered");
             }
             Err(error) => {
