@@ -24,7 +24,7 @@ pub(super) struct Context {
     pub(super) gate: Arc<Semaphore>,
 }
 
-pub(super) fn error(code: u16, retry_after: Option<u64>) -> Response<Body> {
+pub(super) fn error(code: u16, retry_after: Option<u64>, message: &str) -> Response<Body> {
     let kind = match code {
         400 => "invalid_request_error",
         401 => "authentication_error",
@@ -35,7 +35,8 @@ pub(super) fn error(code: u16, retry_after: Option<u64>) -> Response<Body> {
         529 => "overloaded_error",
         _ => "api_error",
     };
-    let body = json!({"type": "error", "error": {"type": kind, "message": format!("stand-in says {code}")}});
+    let message = if message.is_empty() { format!("stand-in says {code}") } else { message.to_owned() };
+    let body = json!({"type": "error", "error": {"type": kind, "message": message}});
     let mut response = json_response(&body);
     *response.status_mut() = StatusCode::from_u16(code).expect("a scenario names a real status");
     if let Some(seconds) = retry_after {
