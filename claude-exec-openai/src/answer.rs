@@ -97,7 +97,7 @@ impl Answer {
                 self.tools_ran |= tool.parent.is_none();
                 Some(Step::Began)
             }
-            Event::Restarted(restarted) => {
+            Event::Restarted(restarted) if restarted.parent.is_none() => {
                 self.text_bytes = self.text_bytes.saturating_sub(restarted.text_bytes);
                 (restarted.text_bytes > 0).then_some(Step::Void { bytes: restarted.text_bytes })
             }
