@@ -1,5 +1,4 @@
 //! Conversations over a scripted CLI that knows sessions as the real one does.
-#![cfg(feature = "store")]
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
