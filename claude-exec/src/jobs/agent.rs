@@ -113,14 +113,11 @@ impl AgentRunner {
         let Job { slot, events, cancelled, .. } = job;
         // The slot goes last: whoever gets it next finds the workspace gone.
         let start = brain::run_holding(&*self.executor, &invocation, (workspace, slot));
-        let turn = tokio::select! {
-            biased;
-            () = cancelled.wait() => return Ending::cancelled(),
-            turn = tokio::time::timeout(START_LIMIT, start) => match turn {
-                Ok(Ok(turn)) => turn,
-                Ok(Err(error)) => return Ending::error(error.to_string()),
-                Err(_) => return Ending::error(Error::timed_out("starting the agent", START_LIMIT).to_string()),
-            },
+        // Not left alone on a cancel: what has been started must be stopped and awaited, which takes a turn.
+        let turn = match tokio::time::timeout(START_LIMIT, start).await {
+            Ok(Ok(turn)) => turn,
+            Ok(Err(error)) => return Ending::error(error.to_string()),
+            Err(_) => return Ending::error(Error::timed_out("starting the agent", START_LIMIT).to_string()),
         };
         let handle = turn.handle();
         let stop = async {

@@ -192,7 +192,8 @@ mod tests {
     #[test]
     fn the_old_go_first_and_those_under_way_never() {
         // (finished at, room) -> finish times of what goes, at second 100 with 50 s to live.
-        let table: [(&[Option<i64>], usize, &[i64]); 6] = [
+        type Row = (&'static [Option<i64>], usize, &'static [i64]);
+        let table: [Row; 6] = [
             (&[], 0, &[]),
             (&[Some(50), Some(51), None], 9, &[50]),
             (&[Some(90), Some(80), Some(70)], 2, &[70]),
