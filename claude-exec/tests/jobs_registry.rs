@@ -56,11 +56,12 @@ impl Runner for Actor {
     }
 }
 
-/// A store that fails while it is told to.
+/// A store that fails while it is told to, after doing what it was asked when it is `late`.
 #[derive(Default)]
 struct Flaky {
     inner: Memory,
     broken: AtomicBool,
+    late: bool,
 }
 
 impl Flaky {
@@ -78,6 +79,9 @@ impl Store for Flaky {
     }
     fn write(&self, batch: Batch) -> BoxFuture<'_, Result<Written>> {
         if self.broken.load(Ordering::SeqCst) {
+            if self.late {
+                let _ = self.inner.write(batch).now_or_never();
+            }
             return async { Err(Error::store("writing the store", "no space left on device")) }.boxed();
         }
         self.inner.write(batch)
@@ -415,6 +419,21 @@ async fn a_store_that_refuses_begins_nothing_and_leaks_nothing() {
     assert!(registry.list().await.unwrap().is_empty());
     let id = submit(&registry, "work").await;
     assert_eq!(registry.wait(&id).await.unwrap().status, JobStatus::Completed);
+}
+
+#[tokio::test]
+async fn a_submission_that_failed_but_was_saved_is_no_job() {
+    let store = Arc::new(Flaky { late: true, ..Flaky::default() });
+    let gate = Gate::new(1, 0).unwrap();
+    let registry = Registry::open(store.clone(), gate, Actor::default(), config()).await.unwrap();
+    store.set(true);
+    assert!(registry.submit(job("work"), Some("k")).await.is_err());
+    assert!(registry.submit(job("work"), Some("k")).await.is_err());
+    store.set(false);
+    let submitted = registry.submit(job("work"), Some("k")).await.unwrap();
+    assert!(submitted.created);
+    let record = registry.wait(&submitted.record.job_id).await.unwrap();
+    assert_eq!((record.status, registry.list().await.unwrap().len()), (JobStatus::Completed, 1));
 }
 
 #[tokio::test(start_paused = true)]

@@ -156,6 +156,7 @@ impl Registry {
             clock: config.clock,
             live: Mutex::default(),
             recent: Mutex::default(),
+            doubtful: Mutex::default(),
             kept: AtomicUsize::new(swept.kept),
         });
         let sweeper = tokio::spawn(sweep_for_ever(Arc::clone(&core), config.ttl, config.max_jobs));
@@ -202,6 +203,7 @@ impl Registry {
 
     async fn known(&self, key: Option<&str>, request: &JobRequest) -> Result<Option<Submitted>> {
         let Some(key) = key else { return Ok(None) };
+        self.0.core.settle_doubts().await?;
         let Some(id) = self.0.core.shelf.id_of(key).await? else { return Ok(None) };
         match self.0.core.get(&id).await {
             Ok(record) if record.request == *request => Ok(Some(Submitted { record, created: false })),
@@ -218,9 +220,8 @@ impl Registry {
             return Ok(());
         }
         let room = (max - max / 10).min(max.saturating_sub(1));
-        let swept = core.shelf.sweep((core.clock)(), self.0.ttl, room).await?;
-        core.kept.store(swept.kept, Ordering::Relaxed);
-        if swept.kept < max { Ok(()) } else { Err(Error::queue_full(max)) }
+        let kept = core.sweep(self.0.ttl, room).await?;
+        if kept < max { Ok(()) } else { Err(Error::queue_full(max)) }
     }
 
     fn begin(&self, job: Live, waiting: Waiting) -> Result<oneshot::Receiver<Result<Option<JobRecord>>>> {
@@ -350,6 +351,9 @@ impl Registry {
         for job in left {
             core.finish(&job, Ending::cancelled()).await;
         }
+        if let Err(error) = core.save_late().await {
+            tracing::warn!(%error, "jobs that could not be saved are forgotten");
+        }
     }
 }
 
@@ -370,12 +374,12 @@ async fn sweep_for_ever(core: Arc<Core>, ttl: Duration, room: usize) {
     loop {
         tokio::time::sleep(pause).await;
         let sweep = async {
+            core.settle_doubts().await?;
             core.save_late().await?;
-            core.shelf.sweep((core.clock)(), ttl, room).await
+            core.sweep(ttl, room).await
         };
-        match sweep.await {
-            Ok(swept) => core.kept.store(swept.kept, Ordering::Relaxed),
-            Err(error) => tracing::warn!(%error, "cannot sweep the jobs; trying again later"),
+        if let Err(error) = sweep.await {
+            tracing::warn!(%error, "cannot sweep the jobs; trying again later");
         }
     }
 }

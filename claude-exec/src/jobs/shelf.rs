@@ -29,10 +29,10 @@ pub(super) struct Entry {
 }
 
 /// What a sweep found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Swept {
     pub(super) kept: usize,
-    pub(super) removed: usize,
+    pub(super) removed: Vec<JobId>,
 }
 
 #[derive(Clone)]
@@ -109,7 +109,22 @@ impl Shelf {
         for entry in &old {
             self.remove(entry).await?;
         }
-        Ok(Swept { kept: kept - old.len(), removed: old.len() })
+        let removed: Vec<_> = old.into_iter().map(|entry| entry.summary.job_id).collect();
+        Ok(Swept { kept: kept - removed.len(), removed })
+    }
+
+    /// Removes a job whose addition failed but may have happened, and its key unless that leads elsewhere.
+    pub(super) async fn disown(&self, id: &JobId, key: Option<&str>) -> Result<()> {
+        let id = id.as_str();
+        self.store.write(Batch::new().remove(RECORDS, id).remove(SUMMARIES, id)).await.map(|_| ())?;
+        match key {
+            Some(key) => self
+                .store
+                .write(Batch::new().expect(KEYS, key, id.to_owned()).remove(KEYS, key))
+                .await
+                .map(|_| ()),
+            None => Ok(()),
+        }
     }
 
     async fn remove(&self, entry: &Entry) -> Result<()> {
@@ -219,10 +234,10 @@ mod tests {
         let (first, second) = (job(Some(1)), job(None));
         assert_eq!(shelf.add(&first, Some("k")).await.unwrap(), Written::Applied);
         assert_eq!(shelf.add(&second, Some("k")).await.unwrap(), Written::Refused);
-        assert_eq!(shelf.id_of("k").await.unwrap(), Some(first.job_id));
+        assert_eq!(shelf.id_of("k").await.unwrap(), Some(first.job_id.clone()));
         let now = Timestamp::from_micros(9 * SECOND);
         let swept = shelf.sweep(now, Duration::from_secs(5), 9).await.unwrap();
-        assert_eq!(swept, Swept { kept: 0, removed: 1 });
+        assert_eq!(swept, Swept { kept: 0, removed: vec![first.job_id] });
         assert_eq!(shelf.id_of("k").await.unwrap(), None);
         assert_eq!(shelf.add(&second, Some("k")).await.unwrap(), Written::Applied);
     }
