@@ -8,7 +8,7 @@ use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
 use serde_json::json;
 
-use super::record::{Ending, JobReport};
+use super::report::{Ending, JobReport};
 use super::request::JobRequest;
 use super::runner::{Job, Runner};
 use super::workspace::Workspace;

@@ -8,89 +8,24 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 
+use super::config::RegistryConfig;
 use super::gate::{Gate, Waiting};
 use super::life::Core;
 use super::live::{Live, Why};
 use super::log::JobEvents;
-use super::record::{Ending, JobId, JobRecord, JobSummary};
+use super::record::{JobId, JobRecord, JobSummary};
+use super::report::Ending;
 use super::request::JobRequest;
 use super::runner::Runner;
 use super::shelf::Shelf;
 use super::sink::status_json;
-use super::timestamp::Timestamp;
 use crate::error::{Error, Result};
 use crate::store::Store;
 
-/// How long an ended job is kept by default.
-pub const DEFAULT_TTL: Duration = Duration::from_secs(3600);
-/// Jobs kept in all by default: a list of them stays one answer, and a full store some tens of megabytes.
-pub const DEFAULT_MAX_JOBS: usize = 1_000;
 /// Bytes of an idempotency key.
 pub const KEY_LIMIT: usize = 255;
 /// Bounds of the pause between two sweeps; in between it is a tenth of the time to live.
 const SWEEP_PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
-
-/// How jobs are kept.
-#[derive(Clone)]
-#[must_use]
-pub struct RegistryConfig {
-    owner: String,
-    ttl: Duration,
-    max_jobs: usize,
-    clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
-}
-
-impl RegistryConfig {
-    /// An hour after their end, at most 1,000, by this machine's clock.
-    pub fn new() -> Self {
-        Self {
-            owner: "local".to_owned(),
-            ttl: DEFAULT_TTL,
-            max_jobs: DEFAULT_MAX_JOBS,
-            clock: Arc::new(Timestamp::now),
-        }
-    }
-
-    /// Sets the name of this server, the same after a restart; only needed when several share one store.
-    pub fn owner(mut self, name: impl Into<String>) -> Self {
-        self.owner = name.into();
-        self
-    }
-
-    /// Sets how long an ended job is kept.
-    pub fn ttl(mut self, ttl: Duration) -> Self {
-        self.ttl = ttl;
-        self
-    }
-
-    /// Sets how many jobs are kept; beyond that the oldest ended ones go early.
-    pub fn max_jobs(mut self, jobs: usize) -> Self {
-        self.max_jobs = jobs;
-        self
-    }
-
-    /// Sets where the time comes from.
-    pub fn clock(mut self, now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
-        self.clock = Arc::new(now);
-        self
-    }
-}
-
-impl Default for RegistryConfig {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl fmt::Debug for RegistryConfig {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RegistryConfig")
-            .field("owner", &self.owner)
-            .field("ttl", &self.ttl)
-            .field("max_jobs", &self.max_jobs)
-            .finish_non_exhaustive()
-    }
-}
 
 /// What became of a submission.
 #[derive(Debug, Clone, PartialEq)]

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::record::{JobId, JobRecord, JobStatus, JobSummary};
+use super::report::Ending;
 use super::timestamp::Timestamp;
 use crate::error::{Error, Result};
 use crate::store::{Batch, Store, Written};
@@ -146,7 +147,7 @@ impl Shelf {
                 self.remove(entry).await?;
                 continue;
             };
-            record.finish(super::record::Ending::without_report(JobStatus::Interrupted, CRASHED), now);
+            record.finish(Ending::without_report(JobStatus::Interrupted, CRASHED), now);
             // One more event than was told before the crash, as far as that is known.
             record.last_event += 1;
             self.update(&record, entry.key.as_deref()).await?;
@@ -185,7 +186,6 @@ fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::jobs::record::Ending;
     use crate::jobs::request::JobRequest;
     use crate::store::Memory;
 
