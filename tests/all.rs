@@ -3,6 +3,7 @@
 mod support;
 
 mod suite {
+    mod cli_facts;
     mod fake_claude;
     mod model_api;
     mod turn;
