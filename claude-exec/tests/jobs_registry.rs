@@ -454,6 +454,28 @@ async fn an_end_that_cannot_be_saved_is_told_and_saved_later() {
     assert_eq!(reopened(&store).await.get(&id).await.unwrap().status, JobStatus::Cancelled);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn under_a_crowd_every_job_ends_and_every_place_comes_back() {
+    let registry = registry(3, 200).await;
+    let crowd = (0..120).map(|number: usize| {
+        let registry = registry.clone();
+        tokio::spawn(async move {
+            let prompt = ["work", "hang", "panic", "because"][number % 4];
+            let id = submit(&registry, prompt).await;
+            let events = registry.follow(&id, 0).await.unwrap();
+            let cancel = prompt == "hang" || number % 3 == 0;
+            let record = if cancel { registry.cancel(&id).await } else { registry.wait(&id).await };
+            let last = told(&events.collect::<Vec<_>>().await.pop().unwrap());
+            assert!(record.as_ref().unwrap().status.is_final());
+            assert_eq!(last["status"], json!(record.unwrap().status));
+        })
+    });
+    for one in crowd.collect::<Vec<_>>() {
+        one.await.unwrap();
+    }
+    assert_eq!((counts(&registry), registry.list().await.unwrap().len()), ((0, 0), 120));
+}
+
 #[tokio::test]
 async fn a_list_shows_no_prompt() {
     let registry = registry(1, 5).await;

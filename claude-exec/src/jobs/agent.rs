@@ -38,8 +38,8 @@ pub enum Place {
 
 /// Runs each job as one turn of the CLI in a workspace of its own.
 ///
-/// The invocation is the template's; the runner sets what the request promises: working directory, budget and time
-/// limit. The slot and the workspace are given back when the process and all its descendants are gone.
+/// The invocation is the template's; the runner sets what the request promises: working directory, budget, time
+/// limit, and the model when the request names one. The slot and the workspace are given back when the process and all its descendants are gone.
 #[derive(Clone)]
 pub struct AgentRunner {
     executor: Arc<dyn Executor>,
@@ -53,7 +53,7 @@ type Template = dyn Fn(&JobRequest) -> Result<Invocation> + Send + Sync;
 impl AgentRunner {
     /// A runner whose jobs get a checkout when `workspaces` has a base, and an empty directory otherwise.
     ///
-    /// `template` makes the invocation of a request: prompt, agent, permissions, tools, model. It is asked at
+    /// `template` makes the invocation of a request: prompt, agent, permissions, tools. It is asked at
     /// submission too, so that what it refuses is never queued.
     pub fn new(
         executor: Arc<dyn Executor>,
@@ -72,7 +72,10 @@ impl AgentRunner {
     }
 
     fn invocation(&self, request: &JobRequest) -> Result<Invocation> {
-        let invocation = (self.template)(request)?.max_budget_usd(request.max_budget_usd);
+        let mut invocation = (self.template)(request)?.max_budget_usd(request.max_budget_usd);
+        if let Some(model) = &request.model {
+            invocation = invocation.model(model);
+        }
         let mut deadlines = invocation.get_deadlines();
         // A silence as long as the template's whole turn was no limit of its own.
         if deadlines.idle >= deadlines.total {

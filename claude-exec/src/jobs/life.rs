@@ -160,7 +160,7 @@ impl Core {
     pub(super) async fn settle_doubts(&self) -> Result<()> {
         let doubts = self.doubtful().clone();
         for doubt in doubts {
-            self.shelf.disown(&doubt.0, doubt.1.as_deref()).await?;
+            self.shelf.remove(&doubt.0, doubt.1.as_deref()).await?;
             self.doubtful().retain(|other| *other != doubt);
         }
         Ok(())

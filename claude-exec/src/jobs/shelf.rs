@@ -108,33 +108,23 @@ impl Shelf {
         let kept = entries.len();
         let old = expired(entries, now, ttl, room);
         for entry in &old {
-            self.remove(entry).await?;
+            self.remove(&entry.summary.job_id, entry.key.as_deref()).await?;
         }
         let removed: Vec<_> = old.into_iter().map(|entry| entry.summary.job_id).collect();
         Ok(Swept { kept: kept - removed.len(), removed })
     }
 
-    /// Removes a job whose addition failed but may have happened, and its key unless that leads elsewhere.
-    pub(super) async fn disown(&self, id: &JobId, key: Option<&str>) -> Result<()> {
+    /// Removes a job, with its key unless that leads elsewhere by now.
+    pub(super) async fn remove(&self, id: &JobId, key: Option<&str>) -> Result<()> {
         let id = id.as_str();
-        self.store.write(Batch::new().remove(RECORDS, id).remove(SUMMARIES, id)).await.map(|_| ())?;
-        match key {
-            Some(key) => self
-                .store
-                .write(Batch::new().expect(KEYS, key, id.to_owned()).remove(KEYS, key))
-                .await
-                .map(|_| ()),
-            None => Ok(()),
+        let job = Batch::new().remove(RECORDS, id).remove(SUMMARIES, id);
+        if let Some(key) = key {
+            let both = job.clone().expect(KEYS, key, id.to_owned()).remove(KEYS, key);
+            if self.store.write(both).await? == Written::Applied {
+                return Ok(());
+            }
         }
-    }
-
-    async fn remove(&self, entry: &Entry) -> Result<()> {
-        let id = entry.summary.job_id.as_str();
-        let mut batch = Batch::new().remove(RECORDS, id).remove(SUMMARIES, id);
-        if let Some(key) = &entry.key {
-            batch = batch.remove(KEYS, &**key);
-        }
-        self.store.write(batch).await.map(|_| ())
+        self.store.write(job).await.map(|_| ())
     }
 
     /// Marks the jobs that this server had under way when it ended; how many those were.
@@ -144,7 +134,7 @@ impl Shelf {
         let mut count = 0;
         for entry in entries.iter().filter(ours) {
             let Some(mut record) = self.get(&entry.summary.job_id).await? else {
-                self.remove(entry).await?;
+                self.remove(&entry.summary.job_id, entry.key.as_deref()).await?;
                 continue;
             };
             record.finish(Ending::without_report(JobStatus::Interrupted, CRASHED), now);
@@ -239,7 +229,10 @@ mod tests {
         let swept = shelf.sweep(now, Duration::from_secs(5), 9).await.unwrap();
         assert_eq!(swept, Swept { kept: 0, removed: vec![first.job_id] });
         assert_eq!(shelf.id_of("k").await.unwrap(), None);
+        // A second sweep that found the same old job must not take the key from the new one.
         assert_eq!(shelf.add(&second, Some("k")).await.unwrap(), Written::Applied);
+        shelf.remove(&swept.removed[0], Some("k")).await.unwrap();
+        assert_eq!(shelf.id_of("k").await.unwrap(), Some(second.job_id));
     }
 
     #[tokio::test]
