@@ -463,7 +463,7 @@ async fn under_a_crowd_every_job_ends_and_every_place_comes_back() {
             let prompt = ["work", "hang", "panic", "because"][number % 4];
             let id = submit(&registry, prompt).await;
             let events = registry.follow(&id, 0).await.unwrap();
-            let cancel = prompt == "hang" || number % 3 == 0;
+            let cancel = prompt == "hang" || number.is_multiple_of(3);
             let record = if cancel { registry.cancel(&id).await } else { registry.wait(&id).await };
             let last = told(&events.collect::<Vec<_>>().await.pop().unwrap());
             assert!(record.as_ref().unwrap().status.is_final());
