@@ -42,7 +42,7 @@ impl Server {
         fs::write(&program, format!("#!/bin/sh\ncd_was=$PWD; home={}\n{script}", dir.path().display()))
             .unwrap();
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-        let executor: Arc<dyn Executor> = Arc::new(LocalExecutor::new().grace(Duration::from_millis(100)));
+        let executor: Arc<dyn Executor> = Arc::new(LocalExecutor::new());
         let config = base(dir.path(), WorkspacesConfig::new(dir.path().join("jobs")));
         let workspaces = Workspaces::open(Arc::clone(&executor), config).await.unwrap();
         let runner = AgentRunner::new(executor, workspaces, move |request: &JobRequest| {

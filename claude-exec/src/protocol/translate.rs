@@ -120,11 +120,10 @@ impl Translator {
             return self.noise(reason, line.len() as u64);
         };
         match serde_json::from_str::<Bare>(raw.get()) {
-            Ok(Bare { kind, .. }) if kind == "result" => {
-                if let Ok(outcome) = self.outcome(raw.get().as_bytes()) {
-                    self.events.push_back(Event::Finished(Box::new(outcome)));
-                }
-            }
+            Ok(Bare { kind, .. }) if kind == "result" => match self.outcome(raw.get().as_bytes()) {
+                Ok(outcome) => self.events.push_back(Event::Finished(Box::new(outcome))),
+                Err(error) => self.noise(NoiseReason::Malformed(error.to_string()), line.len() as u64),
+            },
             Ok(Bare { kind, subtype }) if !is_interpreted(&kind, subtype.as_deref()) => {
                 self.events.push_back(Event::Other(Other { kind, subtype, raw }));
             }
