@@ -192,6 +192,16 @@ impl Collected {
         self.0.truncate(keep);
     }
 
+    /// How many bytes there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// True before the first piece.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The answer.
     pub fn into_string(self) -> String {
         self.0

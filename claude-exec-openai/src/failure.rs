@@ -112,9 +112,9 @@ pub(crate) fn from_upstream(status: u16, words: &str) -> ApiError {
     }
 }
 
-#[cfg(feature = "http")]
 /// Maps what kept a request from getting a slot: nothing of it was started, so waiting too long for one is a
 /// full queue to its caller, and no time limit of its turn.
+#[cfg(feature = "http")]
 pub(crate) fn from_queue(error: &claude_exec::Error) -> ApiError {
     if error.is_timeout() || error.is_queue_full() { queue_full() } else { ApiError::from_error(error) }
 }
@@ -135,6 +135,14 @@ pub(crate) fn upstream_auth() -> ApiError {
 pub(crate) fn restarted() -> ApiError {
     let message = "the model's answer broke off and was started over differently; what came so far is void";
     ApiError::new(502, SERVER, message).code("answer_restarted")
+}
+
+/// The answer is longer than one object may be.
+#[cfg(feature = "http")]
+pub(crate) fn too_long() -> ApiError {
+    ApiError::new(502, SERVER, "the answer is too long for one piece; stream it")
+        .code("answer_too_long")
+        .final_answer()
 }
 
 /// The turn ended without a word about how.
