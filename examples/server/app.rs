@@ -3,27 +3,31 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use claude_exec::brain::Conversations;
 use claude_exec::executor::{Executor, LocalExecutor};
 use claude_exec::http::BodyLimit;
 use claude_exec::invocation::Deadlines;
-use claude_exec::jobs::{Gate, Workspaces, WorkspacesConfig};
+use claude_exec::jobs::{Gate, Registry, RegistryConfig, Workspaces, WorkspacesConfig};
 use claude_exec::store::{Embedded, Store};
 use claude_exec::{Error, Invocation, cli};
 use claude_exec_openai::{Model, OpenAi};
 use futures::FutureExt;
 
 use crate::config::{Base, Config, Refused};
-use crate::demo;
 use crate::fleet::Fleet;
 use crate::metrics::{Metrics, Now};
 use crate::phase::Phases;
 use crate::probe::Probe;
+use crate::{demo, execute};
 
 /// An agent that expects a repository is not run without one.
 const NO_BASE: &str = "no jobs: there is no repository to clone; set WORKSPACE_DIR, or set it empty for jobs in an \
                        empty directory";
+
+/// How often a draining server looks whether it is idle.
+const IDLE_PAUSE: Duration = Duration::from_millis(20);
 
 /// The parts of a running server.
 pub struct App {
@@ -32,8 +36,11 @@ pub struct App {
     pub fleet: Fleet,
     pub gate: Gate,
     pub openai: OpenAi,
+    pub registry: Registry,
+    /// Why no job is taken, when none is.
+    pub no_jobs: Option<&'static str>,
     pub conversations: Conversations,
-    pub metrics: Metrics,
+    pub metrics: Arc<Metrics>,
     pub probe: Probe,
     pub body_limit: BodyLimit,
 }
@@ -63,14 +70,21 @@ impl App {
         make_dir("STATE_DIR", &talks)?;
         let store = Embedded::open(config.state_dir.join("server.redb")).await;
         let store: Arc<dyn Store> = Arc::new(store.map_err(|error| refuse("STATE_DIR", error.to_string()))?);
-        let (workspaces, closed) = open_workspaces(&config, fleet.clone()).await?;
+        let (workspaces, no_jobs) = open_workspaces(&config, fleet.clone()).await?;
         let gate = Gate::new(config.max_concurrency.get(), config.max_queue_depth)
             .map_err(|error| refuse("MAX_CONCURRENCY", error.to_string()))?;
-        let openai = mount_openai(&config, &fleet, &gate, workspaces.clone(), closed)?;
+        let openai = mount_openai(&config, &fleet, &gate, workspaces.clone(), no_jobs)?;
+        let metrics = Arc::new(Metrics::new());
+        let runner = execute::runner(&config, fleet.clone(), workspaces, metrics.clone());
+        let settings = RegistryConfig::new().ttl(config.job_ttl);
+        let registry = Registry::open(store.clone(), gate.clone(), runner, settings).await;
+        let registry = registry.map_err(|error| refuse("STATE_DIR", error.to_string()))?;
         Ok(Self {
             openai,
+            registry,
+            no_jobs,
             conversations: Conversations::new(store.clone(), talks),
-            metrics: Metrics::new(),
+            metrics,
             body_limit: BodyLimit::default().bytes(config.max_body_bytes),
             config,
             phases,
@@ -78,6 +92,13 @@ impl App {
             gate,
             probe,
         })
+    }
+
+    /// Waits until nothing runs and nothing waits to.
+    pub async fn idle(&self) {
+        while self.gate.status().active + self.gate.status().queued + self.fleet.len() > 0 {
+            tokio::time::sleep(IDLE_PAUSE).await;
+        }
     }
 
     /// What the metrics tell of this moment.

@@ -46,12 +46,20 @@ pub async fn live(config: Config, token: &str) -> Result<(), Failed> {
         reason: format!("cannot listen on {listen}: {error}"),
     })?;
     announce(&listener, is_demo, token)?;
+    tracing::info!(
+        demo = is_demo,
+        keys = ?app.config.keyring,
+        slots = app.config.max_concurrency,
+        queue = app.config.max_queue_depth,
+        execute = app.config.execute_permission_mode.as_str(),
+        "serving"
+    );
 
     let idle = {
-        let (connections, fleet) = (connections.clone(), app.fleet.clone());
+        let (connections, app) = (connections.clone(), app.clone());
         async move {
             connections.idle().await;
-            fleet.idle().await;
+            app.idle().await;
         }
     };
     let mover = tokio::spawn(phase::drive(mover, signals.stream(), idle, grace));
@@ -69,8 +77,10 @@ pub async fn live(config: Config, token: &str) -> Result<(), Failed> {
 async fn end(app: &App, connections: &Connections, mut phases: Phases) {
     phases.reached(Phase::Ending).await;
     app.openai.shutdown();
-    app.fleet.end(Stop::GRACEFUL);
+    // Polled first, so that jobs know why their processes end.
+    let jobs = app.registry.shutdown(END_LIMIT);
     let gone = async {
+        app.fleet.end(Stop::GRACEFUL);
         let mut kill = phases.clone();
         tokio::select! {
             () = app.fleet.idle() => {}
@@ -80,7 +90,8 @@ async fn end(app: &App, connections: &Connections, mut phases: Phases) {
             }
         }
     };
-    if tokio::time::timeout(END_LIMIT, gone).await.is_err() {
+    let gone = tokio::time::timeout(END_LIMIT, gone);
+    if let ((), Err(_)) = futures::future::join(jobs, gone).await {
         tracing::error!(left = app.fleet.len(), "processes that do not end");
         app.fleet.end(Stop::Now);
     }

@@ -9,6 +9,7 @@ mod app;
 mod args;
 mod config;
 mod demo;
+mod execute;
 mod fleet;
 mod life;
 mod metrics;

@@ -150,10 +150,7 @@ impl Workspaces {
     /// Dropping the future stops the step under way and then removes the directory; both happen in a task of
     /// their own, bounded in time.
     pub async fn checkout(&self, name: &str) -> Result<Workspace> {
-        if self.base.is_none() {
-            return Err(Error::unsupported("no base repository is configured to clone"));
-        }
-        self.prepare(name, true).await
+        self.prepare(name, true, std::future::pending()).await
     }
 
     /// Makes an empty directory, for agents that need no repository.
@@ -166,17 +163,33 @@ impl Workspaces {
     ///
     /// As for [`checkout`](Self::checkout).
     pub async fn scratch(&self, name: &str) -> Result<Workspace> {
-        self.prepare(name, false).await
+        self.prepare(name, false, std::future::pending()).await
     }
 
-    async fn prepare(&self, name: &str, clone: bool) -> Result<Workspace> {
+    /// Makes a workspace, and when `wish` comes first, returns once nothing of that runs any more.
+    pub(super) async fn prepare(
+        &self,
+        name: &str,
+        clone: bool,
+        wish: impl Future<Output = ()>,
+    ) -> Result<Workspace> {
         let name = checked(name)?.to_owned();
+        if clone && self.base.is_none() {
+            return Err(Error::unsupported("no base repository is configured to clone"));
+        }
         let this = self.clone();
         // A task of its own, since removing the directory must wait until git is gone. Dropping the canceller
         // with this future ends it.
-        let (_canceller, cancelled) = Canceller::new();
-        let task = tokio::spawn(async move { this.make(name, clone, cancelled).await });
-        task.await.unwrap_or_else(|_| Err(Error::failed("making a workspace", "it was stopped or panicked")))
+        let (canceller, cancelled) = Canceller::new();
+        let mut task = tokio::spawn(async move { this.make(name, clone, cancelled).await });
+        let done = tokio::select! {
+            done = &mut task => done,
+            () = wish => {
+                canceller.cancel();
+                task.await
+            }
+        };
+        done.unwrap_or_else(|_| Err(Error::failed("making a workspace", "it was stopped or panicked")))
     }
 
     async fn make(self, name: String, clone: bool, cancelled: Cancelled) -> Result<Workspace> {

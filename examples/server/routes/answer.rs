@@ -1,11 +1,13 @@
 //! The one way every request goes: id, route, caller, answer, log line.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
 
 use claude_exec::Error;
 use claude_exec::http::{AuthError, Body, KeyName, REQUEST_ID, RequestId, detail, unauthorized};
 use claude_exec_openai::{ApiError, from_error};
+use futures::FutureExt;
 use http::header::{ALLOW, HeaderValue, WWW_AUTHENTICATE};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
@@ -14,7 +16,7 @@ use tracing::Instrument;
 
 use super::refusal::refusal;
 use super::table::Route;
-use super::{conversational, status};
+use super::{conversational, jobs, status};
 use crate::app::App;
 use crate::phase::Phase;
 
@@ -31,7 +33,10 @@ pub async fn answer(app: Arc<App>, mut request: Request<Incoming>) -> Response<B
     let mut response = match admit(&app, route, &path, request.headers()) {
         Ok(caller) => {
             account.caller = caller;
-            respond(&app, route, request).instrument(span).await
+            let caller = account.caller.as_ref().map_or("", KeyName::as_str);
+            let answered = AssertUnwindSafe(respond(&app, route, caller, request).instrument(span));
+            // A bug in one request is a 500 there, and nobody else's matter.
+            answered.catch_unwind().await.unwrap_or_else(|_| broken(&path))
         }
         Err(refusal) => refusal,
     };
@@ -63,7 +68,7 @@ fn admit(
     }
 }
 
-async fn respond(app: &Arc<App>, route: Route<'_>, request: Request<Incoming>) -> Response<Body> {
+async fn respond(app: &App, route: Route<'_>, caller: &str, request: Request<Incoming>) -> Response<Body> {
     let draining = app.phases.now() > Phase::Serving;
     match route {
         Route::Health => status::health(app),
@@ -73,13 +78,27 @@ async fn respond(app: &Arc<App>, route: Route<'_>, request: Request<Incoming>) -
             refusal(from_error(&Error::stopped()))
         }
         Route::Execute if draining => detail(StatusCode::SERVICE_UNAVAILABLE, "Shutting down"),
+        Route::Execute => jobs::execute(app, caller, request).await,
+        Route::Jobs => jobs::list(app).await,
+        Route::Job(id) => jobs::get(app, id).await,
+        Route::CancelJob(id) => jobs::cancel(app, id).await,
+        Route::JobEvents(id) => jobs::events(app, id, request.headers()).await,
         Route::Conversational => conversational::turn(app, request).await,
         Route::OpenAi => {
             let Ok(response) = app.openai.clone().call(request).await;
             response
         }
         Route::Method(allowed) => wrong_method(request.uri().path(), allowed),
-        _ => detail(StatusCode::NOT_FOUND, "Not Found"),
+        Route::Unknown => detail(StatusCode::NOT_FOUND, "Not Found"),
+    }
+}
+
+fn broken(path: &str) -> Response<Body> {
+    tracing::error!("a request panicked");
+    if path.starts_with("/v1") {
+        refusal(ApiError::new(500, "server_error", "internal error").code("internal_error"))
+    } else {
+        detail(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod answer;
 mod conversational;
+mod jobs;
 mod refusal;
 mod request;
 mod status;
