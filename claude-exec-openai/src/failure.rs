@@ -56,7 +56,7 @@ pub fn from_error(error: &claude_exec::Error) -> ApiError {
         queue_full()
     } else if error.is_timeout() {
         ApiError::new(504, SERVER, format!("time limit: {error}")).code("timeout").final_answer()
-    } else if error.is_stopped() {
+    } else if error.is_stopped() || error.exit().is_some_and(|exit| exit.stopped) {
         stopped()
     } else if error.is_spawn() {
         ApiError::new(502, SERVER, "the server cannot start claude").code("spawn_failed").final_answer()
@@ -235,7 +235,10 @@ mod tests {
     #[test]
     fn each_error_has_one_true_status_and_tells_no_secret() {
         let spawn = Error::spawn("/opt/hidden/claude", io::Error::from(io::ErrorKind::NotFound));
-        let table: [(Error, Row); 8] = [
+        let mut ended = Exit::default();
+        ended.stopped = true;
+        let table: [(Error, Row); 9] = [
+            (Error::exited(ended, "hidden"), (503, Some("interrupted"), None, None)),
             (Error::queue_full(8), (429, Some("queue_full"), Some(2), None)),
             (Error::timed_out("turn", Duration::from_secs(120)), (504, Some("timeout"), None, Some(false))),
             (Error::stopped(), (503, Some("interrupted"), None, None)),
