@@ -206,3 +206,60 @@ async fn the_prompt_shows_in_no_command_line() {
     let all = marker.live();
     assert!(!all.is_empty() && all.iter().all(|process| !process.command.contains("SECRET")), "{all:?}");
 }
+
+/// So a turn ends with its result, not with the end of the process.
+#[tokio::test]
+#[ignore = "needs the real CLI: tests/run.sh"]
+async fn a_background_task_keeps_it_alive_after_the_result_and_the_end_of_stdin() {
+    let api = ModelApi::start().await;
+    let marker = Marker::new(MARK);
+    let home = Home::new(&api).env_var(MARK, marker.value());
+    let mut pipe = spawn(&home, &ARMED);
+    let sleeper = "python3 -c 'import time; time.sleep(600)'";
+    let input = json!({"command": sleeper, "description": "d", "run_in_background": true});
+    assert_eq!(pipe.turn(&format!("[[tool Bash {input}]]")).await["result"], "done");
+    pipe.close();
+    // Without the task it would be gone in a tenth of this.
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    assert_eq!(sleepers(&marker, "600").len(), 1);
+    pipe.signal(Signal::TERM);
+    assert_eq!(pipe.wait().await.code(), Some(143));
+    process::until("the task is gone", || marker.live().is_empty()).await;
+}
+
+#[tokio::test]
+#[ignore = "needs the real CLI: tests/run.sh"]
+async fn background_tasks_can_be_switched_off() {
+    let api = ModelApi::start().await;
+    let home = Home::new(&api).env_var("CLAUDE_CODE_DISABLE_BACKGROUND_TASKS", "1");
+    let mut pipe = spawn(&home, &ARMED);
+    pipe.turn(r#"[[tool Bash {"command":"true","run_in_background":true}]]"#).await;
+    let results = crate::support::model_api::tool_results(&api.messages()[1].body);
+    assert!(results[0].0.contains("unexpected parameter `run_in_background`"), "{results:?}");
+    assert!(pipe.finish().await.status.success());
+}
+
+/// A server that runs it for months needs a `TMPDIR` of its own and a broom.
+#[tokio::test]
+#[ignore = "needs the real CLI: tests/run.sh"]
+async fn each_session_leaves_a_directory_in_tmpdir_and_a_killed_one_a_socket() {
+    let api = ModelApi::start().await;
+    let home = Home::new(&api);
+    let entries = |folder: &str| {
+        let folder = std::fs::read_dir(home.tmp().join(folder)).into_iter().flatten().flatten();
+        folder.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect::<Vec<_>>()
+    };
+    let mut pipe = spawn(&home, &ARMED);
+    pipe.turn(r#"[[tool Bash {"command":"true"}]]"#).await;
+    pipe.finish().await;
+    let uid = format!("claude-{}", rustix::process::getuid().as_raw());
+    assert!(!entries(&uid).is_empty());
+    assert!(entries("cc-socks").is_empty());
+
+    let mut pipe = spawn(&home, &ARMED);
+    pipe.turn("hi").await;
+    let socket = format!("{}.sock", pipe.pid());
+    pipe.signal(Signal::KILL);
+    pipe.wait().await;
+    assert_eq!(entries("cc-socks"), [socket]);
+}
