@@ -6,4 +6,5 @@ mod suite {
     mod cli_facts;
     mod fake_claude;
     mod model_api;
+    mod turn;
 }

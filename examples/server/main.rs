@@ -1,2 +1,70 @@
-//! The bundled server.
-fn main() {}
+//! The bundled server: the Claude Code CLI behind HTTP.
+//!
+//! Thin on purpose: it configures, mounts and shuts down what the crates do. Try it with
+//! `cargo run --release --example server -- --role api --demo`.
+
+#![expect(unreachable_pub, reason = "in a binary, `pub` says what a module offers to the others")]
+
+mod app;
+mod args;
+mod config;
+mod demo;
+mod execute;
+mod fleet;
+mod life;
+mod metrics;
+mod phase;
+mod probe;
+mod routes;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
+
+use crate::args::Args;
+use crate::config::{Config, Refused};
+use crate::life::Failed;
+
+/// What cannot be used as configured.
+const REFUSED: u8 = 2;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    match start(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failed::Refused(refused)) => {
+            eprintln!("error: {refused}");
+            ExitCode::from(REFUSED)
+        }
+        Err(Failed::Broke(reason)) => {
+            eprintln!("error: {reason}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(args: Args) -> Result<(), Failed> {
+    let filter = EnvFilter::try_new(&args.log)
+        .map_err(|error| Refused { name: "RUST_LOG", reason: error.to_string() })?;
+    tracing_subscriber::fmt()
+        .json()
+        .with_span_list(false)
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+    // Two random UUIDs: 244 random bits.
+    let token = [uuid::Uuid::new_v4(), uuid::Uuid::new_v4()].map(|id| id.simple().to_string()).concat();
+    let token = args.api_bearer_token.clone().filter(|_| args.demo).unwrap_or(token);
+    let scratch =
+        tempfile::tempdir().map_err(|error| Failed::Broke(format!("temporary directory: {error}")))?;
+    let config = Config::new(args, &token, scratch.path())?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failed::Broke(format!("runtime: {error}")))?;
+    let ended = runtime.block_on(life::live(config, &token));
+    runtime.shutdown_background();
+    ended
+}

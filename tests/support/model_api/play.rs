@@ -45,6 +45,11 @@ pub(super) fn error(code: u16, retry_after: Option<u64>, message: &str) -> Respo
     response
 }
 
+/// The refusal of a prompt over the model's context, in the API's words, by which the CLI knows it.
+pub(super) fn too_long(bytes: usize) -> Response<Body> {
+    error(400, None, &format!("prompt is too long: {} tokens > 200000 maximum", bytes / 4))
+}
+
 pub(super) fn json_response(value: &Value) -> Response<Body> {
     let body = Full::new(Bytes::from(value.to_string())).map_err(|never| match never {}).boxed();
     Response::builder()

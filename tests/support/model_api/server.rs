@@ -116,6 +116,9 @@ impl Drop for ModelApi {
     }
 }
 
+/// A context of 200,000 tokens, at four bytes each.
+const MAX_PROMPT_BYTES: usize = 800_000;
+
 async fn serve(listener: TcpListener, state: Arc<State>) {
     let mut connections = JoinSet::new(); // dropped with this task, so the connections end with it
     loop {
@@ -157,6 +160,9 @@ async fn answer(request: Request<Incoming>, state: Arc<State>) -> Result<Respons
     };
     state.arrived.notify_waiters();
     let Some(scenario) = scenario else { return Ok(other(&recorded)) };
+    if body.len() > MAX_PROMPT_BYTES {
+        return Ok(play::too_long(body.len()));
+    }
     for action in &scenario.actions {
         match action {
             Action::Status { code, retry_after, message, .. } => {

@@ -1,0 +1,184 @@
+//! From a request and its model to the invocation: the whole decision, before anything is started.
+
+use claude_exec::Invocation;
+use claude_exec::invocation::{Deadlines, Effort};
+use claude_exec::protocol::Content;
+
+use crate::error::ApiError;
+use crate::fields::IgnoredFields;
+use crate::models::{AgentModel, Model};
+use crate::prompt::Prompt;
+use crate::request::ChatRequest;
+use crate::sampling::{ReasoningEffort, Sampling};
+
+/// A turn that is ready to run.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Plan {
+    /// What to ask of the CLI.
+    pub invocation: Invocation,
+    /// What was asked for in vain: for the header, the log, and `strict`.
+    pub ignored: IgnoredFields,
+}
+
+/// Plans the turn of a request to a model.
+///
+/// A plain model name gives the conversational preset: no tools, whatever the request says. Its system prompt
+/// gives way to the client's, when there is one. An agent keeps its own, and the client's is added to it.
+///
+/// # Errors
+///
+/// 400 for a conversation that cannot be packed into a turn.
+pub fn plan(request: &ChatRequest, model: &Model) -> Result<Plan, ApiError> {
+    let Prompt { system, content } = Prompt::pack(&request.messages)?;
+    let mut ignored = request.ignored.clone();
+    let invocation = match model {
+        Model::Plain { cli_name, .. } => {
+            let mut invocation = plain(content, cli_name);
+            if let Some(system) = system {
+                invocation = invocation.system_prompt(system);
+            }
+            sampled(invocation, &request.sampling)
+        }
+        Model::Agent(agent) => {
+            request.sampling.clone().ignore_all(&mut ignored);
+            let invocation = of_agent(Invocation::agent(content), agent);
+            match system {
+                Some(system) => invocation.append_system_prompt(system),
+                None => invocation,
+            }
+        }
+    };
+    Ok(Plan { invocation, ignored })
+}
+
+/// A turn of talk that is one message of the API, as a chat completion is: after a refusal the CLI would ask the
+/// model again, in words that no caller wrote, or ask another model (both variables tried on 2.1.330).
+fn plain(content: Content, model: &str) -> Invocation {
+    Invocation::conversational(content)
+        .model(model)
+        .env("CLAUDE_CODE_DISABLE_REFUSAL_RETRY", "1")
+        .env("CLAUDE_CODE_DISABLE_REFUSAL_FALLBACK", "1")
+}
+
+/// Hands limits and sampling to the CLI, in the two variables and the flag it has for them.
+fn sampled(mut invocation: Invocation, sampling: &Sampling) -> Invocation {
+    if let Some(tokens) = sampling.max_tokens {
+        invocation = invocation.env("CLAUDE_CODE_MAX_OUTPUT_TOKENS", tokens.to_string());
+    }
+    if let Some(body) = sampling.extra_body() {
+        invocation = invocation.env("CLAUDE_CODE_EXTRA_BODY", body);
+    }
+    match sampling.reasoning_effort {
+        // Thinking is off in the preset: nothing is left to switch off.
+        None | Some(ReasoningEffort::None) => invocation,
+        Some(ReasoningEffort::Minimal | ReasoningEffort::Low) => invocation.effort(Effort::Low),
+        Some(ReasoningEffort::Medium) => invocation.effort(Effort::Medium),
+        Some(ReasoningEffort::High) => invocation.effort(Effort::High),
+        Some(ReasoningEffort::XHigh) => invocation.effort(Effort::XHigh),
+    }
+}
+
+pub(crate) fn of_agent(mut invocation: Invocation, agent: &AgentModel) -> Invocation {
+    invocation = invocation.permission_mode(agent.permission_mode);
+    if let Some(name) = &agent.agent {
+        invocation = invocation.agent_name(name);
+    }
+    if let Some(model) = &agent.model {
+        invocation = invocation.model(model);
+    }
+    if let Some(effort) = agent.effort {
+        invocation = invocation.effort(effort);
+    }
+    if let Some(tools) = &agent.tools {
+        invocation = invocation.tools(tools.iter().cloned());
+    }
+    if let Some(dollars) = agent.max_budget_usd {
+        invocation = invocation.max_budget_usd(dollars);
+    }
+    if let Some(turns) = agent.max_turns {
+        invocation = invocation.max_turns(turns);
+    }
+    if let Some(limit) = agent.time_limit {
+        invocation = invocation.deadlines(Deadlines::within(limit));
+    }
+    invocation
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+    use std::time::Duration;
+
+    use claude_exec::invocation::PermissionMode;
+
+    use super::*;
+    use crate::models::Models;
+
+    fn planned(fields: &str, models: &Models) -> Result<Plan, ApiError> {
+        let body = format!(r#"{{"messages":[{{"role":"user","content":"hi"}}]{fields}}}"#);
+        let request = ChatRequest::parse(body.as_bytes())?;
+        plan(&request, models.resolve(request.model.as_deref())?)
+    }
+
+    #[test]
+    fn a_plain_model_is_the_conversational_preset() {
+        let plan = planned(r#","model":"haiku","seed":1"#, &Models::default()).unwrap();
+        assert_eq!(plan.invocation, plain("hi".into(), "haiku"));
+        assert_eq!(plan.ignored.names(), ["seed"]);
+    }
+
+    #[test]
+    fn an_alias_tells_the_cli_its_own_name() {
+        let models = Models::only("sonnet").unwrap().alias("gpt-4o", "claude-sonnet-4-6").unwrap();
+        let plan = planned(r#","model":"gpt-4o""#, &models).unwrap();
+        assert_eq!(plan.invocation, plain("hi".into(), "claude-sonnet-4-6"));
+    }
+
+    #[test]
+    fn limits_and_sampling_reach_the_cli() {
+        let fields = r#","max_tokens":7,"temperature":0.2,"stop":"X","reasoning_effort":"minimal""#;
+        let plan = planned(fields, &Models::default()).unwrap();
+        let expected = plain("hi".into(), "sonnet")
+            .env("CLAUDE_CODE_MAX_OUTPUT_TOKENS", "7")
+            .env("CLAUDE_CODE_EXTRA_BODY", r#"{"stop_sequences":["X"],"temperature":0.2}"#)
+            .effort(Effort::Low);
+        assert_eq!(plan.invocation, expected);
+        assert!(plan.ignored.is_empty());
+    }
+
+    #[test]
+    fn the_clients_instructions_replace_the_presets() {
+        let body = br#"{"messages":[{"role":"system","content":"S"},{"role":"user","content":"hi"}]}"#;
+        let models = Models::default();
+        let plan = plan(&ChatRequest::parse(body).unwrap(), models.resolve(None).unwrap()).unwrap();
+        assert_eq!(plan.invocation, plain("hi".into(), "sonnet").system_prompt("S"));
+    }
+
+    #[test]
+    fn an_agent_is_what_its_operator_says() {
+        let turns = NonZeroU32::new(9).unwrap();
+        let agent = AgentModel::new("triage")
+            .agent_name("issue-triage")
+            .model("opus")
+            .effort(Effort::High)
+            .tools(["Read", "Grep"])
+            .max_budget_usd(5.0)
+            .max_turns(turns)
+            .time_limit(Duration::from_secs(60))
+            .permission_mode(PermissionMode::BypassPermissions);
+        let models = Models::default().agent(agent).unwrap();
+        let plan = planned(r#","model":"triage","max_tokens":7,"temperature":0.2"#, &models).unwrap();
+        let expected = Invocation::agent("hi")
+            .permission_mode(PermissionMode::BypassPermissions)
+            .agent_name("issue-triage")
+            .model("opus")
+            .effort(Effort::High)
+            .tools(["Read", "Grep"])
+            .max_budget_usd(5.0)
+            .max_turns(turns)
+            .deadlines(Deadlines::within(Duration::from_secs(60)));
+        assert_eq!(plan.invocation, expected);
+        assert_eq!(plan.ignored.names(), ["max_tokens", "temperature"]);
+    }
+}

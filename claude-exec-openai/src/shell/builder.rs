@@ -1,0 +1,188 @@
+//! What the endpoint is made of, checked before it takes its first request.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use claude_exec::executor::Executor;
+use claude_exec::http::{BodyLimit, Keyring};
+use claude_exec::jobs::{Gate, Workspaces};
+use claude_exec::{Error, Invocation, Result};
+use tokio::sync::watch;
+
+use crate::models::{Model, Models, Workspace};
+use crate::plan;
+
+/// OpenAI's endpoint over the CLI: `POST /v1/chat/completions`, `GET /v1/models` and `/v1/models/{id}`.
+///
+/// It is a `tower_service::Service` over the types of `http`, so it mounts in raw hyper (by
+/// `hyper_util::service::TowerToHyperService`) and in axum (`route_service`, `fallback_service`) alike.
+/// Clones share everything.
+///
+/// Every turn takes a slot of the gate, and holds it until its process and all descendants are gone. A client
+/// that hangs up ends its turn: the server drops the response's future or its body, and with it the turn.
+#[derive(Clone)]
+pub struct OpenAi(pub(super) Arc<Shared>);
+
+pub(super) struct Shared {
+    pub(super) executor: Arc<dyn Executor>,
+    pub(super) gate: Gate,
+    pub(super) keyring: Option<Keyring>,
+    pub(super) models: Models,
+    pub(super) workspaces: Option<Workspaces>,
+    pub(super) body_limit: BodyLimit,
+    pub(super) strict: bool,
+    pub(super) prepare: Option<Prepare>,
+    pub(super) started: u64,
+    pub(super) shutdown: watch::Sender<bool>,
+}
+
+pub(super) type Prepare = Arc<dyn Fn(Invocation) -> Invocation + Send + Sync>;
+
+impl OpenAi {
+    /// Begins an endpoint whose turns run on `executor`, admitted by `gate`.
+    pub fn builder(executor: impl Executor + 'static, gate: Gate) -> OpenAiBuilder {
+        OpenAiBuilder {
+            executor: Arc::new(executor),
+            gate,
+            auth: Auth::Unset,
+            models: Models::default(),
+            workspaces: None,
+            body_limit: BodyLimit::default(),
+            strict: false,
+            prepare: None,
+        }
+    }
+
+    /// Ends every turn, and refuses new ones: streams end with an error object, other requests with a 503.
+    ///
+    /// For the end of a server's grace period. May be called again.
+    pub fn shutdown(&self) {
+        self.0.shutdown.send_replace(true);
+    }
+}
+
+impl fmt::Debug for OpenAi {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenAi")
+            .field("gate", &self.0.gate)
+            .field("keyring", &self.0.keyring)
+            .field("strict", &self.0.strict)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Who may call.
+enum Auth {
+    Unset,
+    Keyring(Keyring),
+    InFront,
+}
+
+/// Collects what an [`OpenAi`] is made of.
+#[must_use]
+pub struct OpenAiBuilder {
+    executor: Arc<dyn Executor>,
+    gate: Gate,
+    auth: Auth,
+    models: Models,
+    workspaces: Option<Workspaces>,
+    body_limit: BodyLimit,
+    strict: bool,
+    prepare: Option<Prepare>,
+}
+
+impl OpenAiBuilder {
+    /// Sets the tokens that open the endpoint. Required.
+    pub fn keyring(mut self, keyring: Keyring) -> Self {
+        self.auth = Auth::Keyring(keyring);
+        self
+    }
+
+    /// Takes every caller, for a program that authenticates in front of this service.
+    pub fn authenticated_in_front(mut self) -> Self {
+        self.auth = Auth::InFront;
+        self
+    }
+
+    /// Sets the models that callers may name. Default is [`Models::default`].
+    pub fn models(mut self, models: Models) -> Self {
+        self.models = models;
+        self
+    }
+
+    /// Sets where agents with a checkout of their own get it. Required when there is such a model.
+    pub fn workspaces(mut self, workspaces: Workspaces) -> Self {
+        self.workspaces = Some(workspaces);
+        self
+    }
+
+    /// Sets how much of a request's body is read, and for how long.
+    pub fn body_limit(mut self, limit: BodyLimit) -> Self {
+        self.body_limit = limit;
+        self
+    }
+
+    /// Refuses requests with fields that are not honoured, instead of naming those in the answer.
+    ///
+    /// A caller asks for it by the header `x-claude-exec-strict: true`, too.
+    pub fn strict(mut self, strict: bool) -> Self {
+        self.strict = strict;
+        self
+    }
+
+    /// Has the last word on each turn's invocation: the CLI's program, variables, the directory it runs in,
+    /// time limits. A checkout's directory is set after it.
+    pub fn prepare(mut self, prepare: impl Fn(Invocation) -> Invocation + Send + Sync + 'static) -> Self {
+        self.prepare = Some(Arc::new(prepare));
+        self
+    }
+
+    /// Checks all of it.
+    ///
+    /// # Errors
+    ///
+    /// [`is_invalid`](Error::is_invalid) when neither a keyring nor
+    /// [`authenticated_in_front`](Self::authenticated_in_front) was given, for an agent that wants a checkout
+    /// where there are no workspaces, and for one whose command line cannot be built.
+    pub fn build(self) -> Result<OpenAi> {
+        let keyring = match self.auth {
+            Auth::Keyring(keyring) => Some(keyring),
+            Auth::InFront => None,
+            Auth::Unset => return Err(Error::invalid("keyring", "no keyring: anybody could call")),
+        };
+        for model in self.models.iter() {
+            if model.workspace() == Workspace::Job && self.workspaces.is_none() {
+                let reason =
+                    format!("the agent {} works in a checkout, and none are configured", model.name());
+                return Err(Error::invalid("workspaces", reason));
+            }
+            if let Model::Agent(agent) = model {
+                plan::of_agent(Invocation::agent("check"), agent).to_command()?;
+            }
+        }
+        Ok(OpenAi(Arc::new(Shared {
+            executor: self.executor,
+            gate: self.gate,
+            keyring,
+            models: self.models,
+            workspaces: self.workspaces,
+            body_limit: self.body_limit,
+            strict: self.strict,
+            prepare: self.prepare,
+            started: unix_now(),
+            shutdown: watch::Sender::new(false),
+        })))
+    }
+}
+
+impl fmt::Debug for OpenAiBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenAiBuilder").field("gate", &self.gate).finish_non_exhaustive()
+    }
+}
+
+/// Seconds since the Unix epoch.
+pub(super) fn unix_now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}

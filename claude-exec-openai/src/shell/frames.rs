@@ -1,0 +1,94 @@
+//! The body of a streamed answer.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures::Stream;
+use tokio::time::Instant;
+
+use super::answering::Answering;
+use super::record::Record;
+use crate::error::ApiError;
+use crate::relay::{Progress, Relay};
+
+/// How long the status is held back for the first sign of the model. Beyond it a client is told 200 and kept
+/// awake with comments, since proxies give up on silence after 60 s; an error then comes in the stream.
+const HOLD_LIMIT: Duration = Duration::from_secs(45);
+
+/// Bytes of one frame, at most: chunks that are ready together travel together.
+const MAX_FRAME: usize = 16 * 1024;
+
+/// Chunks as they become ready; several that are ready at once are one item. Dropping it ends the turn.
+#[derive(Debug)]
+pub(super) struct Frames {
+    answering: Answering,
+    relay: Relay,
+    buffer: BytesMut,
+    held: bool,
+    ended: bool,
+    record: Record,
+}
+
+impl Frames {
+    /// Waits for what the status depends on: the first sign that the model works, or a failure.
+    ///
+    /// # Errors
+    ///
+    /// What the turn failed of, before any of it was shown.
+    pub(super) async fn open(answering: Answering, relay: Relay, record: Record) -> Result<Self, ApiError> {
+        let buffer = BytesMut::new();
+        let mut frames = Self { answering, relay, buffer, held: true, ended: false, record };
+        let opened = poll_fn(|cx| frames.poll_open(cx));
+        let opened = tokio::time::timeout_at(Instant::now() + HOLD_LIMIT, opened).await;
+        frames.held = false;
+        opened.unwrap_or(Ok(()))?;
+        Ok(frames)
+    }
+
+    fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ApiError>> {
+        loop {
+            match std::task::ready!(self.poll_progress(cx)) {
+                Some(Progress::Quiet) => {}
+                Some(Progress::Ended(Err(error))) => return Poll::Ready(Err(error)),
+                _ => return Poll::Ready(Ok(())),
+            }
+        }
+    }
+
+    /// Takes the next step into the buffer.
+    fn poll_progress(&mut self, cx: &mut Context<'_>) -> Poll<Option<Progress>> {
+        let step = std::task::ready!(Pin::new(&mut self.answering).poll_next(cx));
+        let progress = step.map(|step| self.relay.take(step, self.held, &mut self.buffer));
+        match &progress {
+            Some(Progress::Ended(end)) => {
+                self.record.end(end);
+                self.ended = true;
+            }
+            None => self.ended = true,
+            Some(_) => {}
+        }
+        Poll::Ready(progress)
+    }
+}
+
+impl Stream for Frames {
+    type Item = Bytes;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        while !self.ended && self.buffer.len() < MAX_FRAME {
+            if self.poll_progress(cx).is_pending() {
+                break;
+            }
+        }
+        if !self.buffer.is_empty() {
+            Poll::Ready(Some(self.buffer.split().freeze()))
+        } else if self.ended {
+            Poll::Ready(None)
+        } else {
+            Poll::Pending
+        }
+    }
+}

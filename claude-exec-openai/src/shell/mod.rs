@@ -1,0 +1,12 @@
+//! The endpoint as a `tower_service::Service`: authentication, admission, turns, and the wire.
+
+mod answering;
+mod builder;
+mod chat;
+mod frames;
+mod record;
+mod respond;
+mod service;
+
+pub use builder::{OpenAi, OpenAiBuilder};
+pub use chat::{IGNORED, STRICT};

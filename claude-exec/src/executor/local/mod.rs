@@ -1,0 +1,122 @@
+//! Runs commands on this machine (Unix; parent death and stray descendants are covered on Linux).
+//!
+//! A child gets its own process group, a clean environment, and a supervisor task that reads its output with
+//! back-pressure, walks the stop ladder and leaves no descendant behind. Three nets catch descendants:
+//!
+//! 1. the process group;
+//! 2. a walk by parent from before the stop, for those that left the group;
+//! 3. a marker in the environment, inherited by every descendant, for those that called `setsid` and were
+//!    re-parented, where no walk finds them.
+//!
+//! What slips through all three is a descendant that clears its environment *and* detaches before the stop. A
+//! container or a cgroup catches that one: see [`wrapper`](super::wrapper).
+//!
+//! When this process dies, even by SIGKILL, its children get SIGTERM from the kernel (Linux `PDEATHSIG`), and
+//! [`LocalExecutor::sweep_orphans`], called at the next start, kills what had detached itself.
+
+#[cfg(not(unix))]
+compile_error!("the `local` executor needs Unix; build with `default-features = false` for the rest");
+
+mod descendants;
+mod environment;
+mod marker;
+mod spawn;
+mod stdin;
+mod supervise;
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+
+use super::{Command, Executor, Process, Stop};
+use crate::error::Result;
+use marker::Marker;
+
+/// How long a stopped child may take by default: a CLI that ends its tools took 1.2 s at most when measured.
+pub const DEFAULT_GRACE: Duration = Duration::from_secs(3);
+
+/// Starts commands on this machine.
+///
+/// The child's environment holds what [`LocalExecutor::inherited`] lists, what [`pass_env`](Self::pass_env)
+/// adds and what the command sets; never anything else of this process.
+#[derive(Clone)]
+pub struct LocalExecutor {
+    environment: Arc<BTreeMap<OsString, OsString>>,
+    grace: Duration,
+}
+
+impl LocalExecutor {
+    /// An executor with the default allowlist over this process's environment as it is now.
+    pub fn new() -> Self {
+        Self { environment: Arc::new(environment::clean(std::env::vars_os(), &[])), grace: DEFAULT_GRACE }
+    }
+
+    /// Passes more variables of this process on to children, by name.
+    #[must_use]
+    pub fn pass_env<I>(mut self, names: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<String>,
+    {
+        let names: Vec<String> = names.into_iter().map(Into::into).collect();
+        let added = environment::named(std::env::vars_os(), &names);
+        Arc::make_mut(&mut self.environment).extend(added);
+        self
+    }
+
+    /// Sets how long a child may take to end by itself when its [`Process`] is dropped. Default is 3 s.
+    #[must_use]
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.grace = grace;
+        self
+    }
+
+    /// The variables that children inherit, as `(name, value)`.
+    pub fn inherited(&self) -> impl Iterator<Item = (&OsString, &OsString)> {
+        self.environment.iter()
+    }
+
+    /// Kills every process that an executor of a process now dead has left behind, and gives their number.
+    ///
+    /// Call it once at start-up. It touches only processes of this PID namespace that carry the marker of an
+    /// owner that is gone.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves the rest alive.
+    pub async fn sweep_orphans() -> usize {
+        descendants::sweep(|environ| Marker::find(environ).is_some_and(|marker| marker.is_orphaned())).await
+    }
+}
+
+impl Default for LocalExecutor {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Shows the names of the inherited variables, never their values.
+impl fmt::Debug for LocalExecutor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LocalExecutor")
+            .field("environment", &self.environment.keys().collect::<Vec<_>>())
+            .field("grace", &self.grace)
+            .finish()
+    }
+}
+
+impl Executor for LocalExecutor {
+    fn start(&self, command: Command) -> BoxFuture<'_, Result<Process>> {
+        async move {
+            let marker = Marker::new();
+            let child = spawn::spawn(&command, &self.environment, &marker).await?;
+            Ok(supervise::start(child, command.stdin, marker, Stop::Graceful { grace: self.grace }))
+        }
+        .boxed()
+    }
+}

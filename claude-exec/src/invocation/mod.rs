@@ -1,0 +1,13 @@
+//! What to ask, as plain data, and the command line that asks it.
+//!
+//! **Nothing a user wrote is ever in argv.** A prompt given as an argument is parsed as a flag when it starts
+//! with `-`, is visible to every user of the machine, and fails at 128 KiB. So the prompt, the system prompt,
+//! the schema and the agents travel on stdin: an `initialize` request, then one `user` message, in one-shot
+//! turns too.
+
+mod argv;
+mod preset;
+mod value;
+
+pub use preset::SPOKEN_SYSTEM_PROMPT;
+pub use value::{Deadlines, Effort, Invocation, PermissionMode, SessionChoice};

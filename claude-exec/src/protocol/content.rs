@@ -1,0 +1,94 @@
+//! What a user says, as a line for stdin.
+
+use std::fmt;
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use super::control::line;
+
+/// What a user says: text, or content blocks of the Messages API.
+#[derive(Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Content {
+    /// Plain text.
+    Text(String),
+    /// Content blocks such as `{"type":"image","source":{…}}`.
+    Blocks(Vec<Value>),
+}
+
+impl Content {
+    /// True when nothing would be said: the API refuses it.
+    pub fn is_empty(&self) -> bool {
+        match self {
+            Self::Text(text) => text.trim().is_empty(),
+            Self::Blocks(blocks) => blocks.is_empty(),
+        }
+    }
+
+    /// A user message with this content as one line for stdin, newline included.
+    ///
+    /// `uuid` must be fresh: the CLI silently drops a message whose `uuid` it has seen, and no result ever
+    /// comes. With `verbatim` (`client_composed`, CLI 2.1.248 and later) the text reaches the model as it is;
+    /// without it the CLI reads the files that `@path` names and runs `/commands`.
+    pub fn to_line(&self, uuid: uuid::Uuid, verbatim: bool) -> Bytes {
+        let content = match self {
+            Self::Text(text) => json!(text),
+            Self::Blocks(blocks) => json!(blocks),
+        };
+        let mut message = json!({
+            "type": "user",
+            "message": {"role": "user", "content": content},
+            "parent_tool_use_id": null,
+            "session_id": "",
+            "uuid": uuid.hyphenated().to_string(),
+        });
+        if verbatim {
+            message["client_composed"] = json!(true);
+        }
+        line(&message)
+    }
+}
+
+/// Shows sizes only.
+impl fmt::Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => write!(f, "Text({} bytes)", text.len()),
+            Self::Blocks(blocks) => write!(f, "Blocks({})", blocks.len()),
+        }
+    }
+}
+
+impl From<&str> for Content {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<String> for Content {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_has_one_newline_whatever_the_text() {
+        let line = Content::from("two\nlines\r\n\u{2028}").to_line(uuid::Uuid::nil(), true);
+        assert_eq!(line.iter().filter(|byte| **byte == b'\n').count(), 1);
+        assert!(line.ends_with(b"\n"));
+    }
+
+    #[test]
+    fn verbatim_is_the_difference_that_keeps_files_unread() {
+        let content = Content::from("@/etc/hostname");
+        let text =
+            |verbatim| String::from_utf8(content.to_line(uuid::Uuid::nil(), verbatim).to_vec()).unwrap();
+        assert!(text(true).contains(r#""client_composed":true"#));
+        assert!(!text(false).contains("client_composed"));
+    }
+}

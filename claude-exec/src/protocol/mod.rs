@@ -1,0 +1,22 @@
+//! The CLI's language, both directions, without I/O: bytes in, events out.
+
+mod content;
+mod control;
+mod decode;
+mod event;
+mod line;
+mod message;
+mod outcome;
+mod repair;
+mod translate;
+mod wire;
+
+pub use content::Content;
+pub use control::{Ask, ControlRequest, ControlResponse, Initialize, PermissionAsk, Reply, Request};
+pub use event::{
+    Event, MessageEnd, Noise, NoiseReason, Other, RateLimit, Restarted, Retry, Session, SessionId, Text,
+    Tool, ToolInput, ToolResult, ToolStart,
+};
+pub use line::{Line, LineFramer, MAX_LINE_BYTES};
+pub use outcome::{Failure, ModelUsage, Outcome, Usage};
+pub use translate::Translator;

@@ -1,0 +1,164 @@
+//! The one way every request goes: id, route, caller, answer, log line.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Instant;
+
+use claude_exec::Error;
+use claude_exec::http::{AuthError, Body, KeyName, REQUEST_ID, RequestId, detail, unauthorized};
+use claude_exec_openai::ApiError;
+use futures::FutureExt;
+use http::header::{ALLOW, HeaderValue, WWW_AUTHENTICATE};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use tower_service::Service;
+use tracing::Instrument;
+
+use super::refusal::refusal;
+use super::table::Route;
+use super::{conversational, jobs, status};
+use crate::app::App;
+use crate::phase::Phase;
+
+/// Answers a request.
+pub async fn answer(app: Arc<App>, mut request: Request<Incoming>) -> Response<Body> {
+    let id = RequestId::of(request.headers());
+    let header = id.to_header();
+    // What is mounted finds the same id.
+    request.headers_mut().insert(REQUEST_ID, header.clone());
+    let path = request.uri().path().to_owned();
+    let route = Route::find(request.method(), &path);
+    let mut account = Account::open(app.clone(), id, request.method(), route);
+    let span = account.span();
+    let mut response = match admit(&app, route, &path, request.headers()) {
+        Ok(caller) => {
+            account.caller = caller;
+            let caller = account.caller.as_ref().map_or("", KeyName::as_str);
+            let answered = AssertUnwindSafe(respond(&app, route, caller, request).instrument(span));
+            // A bug in one request is a 500 there, and nobody else's matter.
+            answered.catch_unwind().await.unwrap_or_else(|_| broken(&path))
+        }
+        Err(refusal) => refusal,
+    };
+    response.headers_mut().insert(REQUEST_ID, header);
+    account.close(response.status());
+    response
+}
+
+/// Who is calling; whoever is not known learns nothing, not even which paths there are.
+#[expect(clippy::result_large_err, reason = "the refusal is the response itself")]
+fn admit(
+    app: &App,
+    route: Route<'_>,
+    path: &str,
+    headers: &HeaderMap,
+) -> Result<Option<KeyName>, Response<Body>> {
+    let open = match route {
+        Route::Health | Route::Ready => true,
+        Route::Metrics => app.config.public_metrics,
+        _ => false,
+    };
+    if open {
+        return Ok(None);
+    }
+    match app.config.keyring.authenticate(headers) {
+        Ok(name) => Ok(Some(name.clone())),
+        Err(error) if path.starts_with("/v1") => Err(openai_unauthorized(error)),
+        Err(error) => Err(unauthorized(error)),
+    }
+}
+
+async fn respond(app: &App, route: Route<'_>, caller: &str, request: Request<Incoming>) -> Response<Body> {
+    let draining = app.phases.now() > Phase::Serving;
+    match route {
+        Route::Health => status::health(app),
+        Route::Ready => status::ready(app),
+        Route::Metrics => status::metrics(app),
+        Route::Conversational | Route::OpenAi if draining && request.method() == Method::POST => {
+            refusal(ApiError::from_error(&Error::stopped()))
+        }
+        Route::Execute if draining => detail(StatusCode::SERVICE_UNAVAILABLE, "Shutting down"),
+        Route::Execute => jobs::execute(app, caller, request).await,
+        Route::Jobs => jobs::list(app).await,
+        Route::Job(id) => jobs::get(app, id).await,
+        Route::CancelJob(id) => jobs::cancel(app, id).await,
+        Route::JobEvents(id) => jobs::events(app, id, request.headers()).await,
+        Route::Conversational => conversational::turn(app, request).await,
+        Route::OpenAi => {
+            let Ok(response) = app.openai.clone().call(request).await;
+            response
+        }
+        Route::Method(allowed) => wrong_method(request.uri().path(), allowed),
+        Route::Unknown => detail(StatusCode::NOT_FOUND, "Not Found"),
+    }
+}
+
+fn broken(path: &str) -> Response<Body> {
+    tracing::error!("a request panicked");
+    if path.starts_with("/v1") {
+        refusal(ApiError::new(500, "server_error", "internal error").code("internal_error"))
+    } else {
+        detail(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
+    }
+}
+
+fn wrong_method(path: &str, allowed: &'static str) -> Response<Body> {
+    let mut response = if path.starts_with("/v1") {
+        refusal(ApiError::new(405, "invalid_request_error", format!("this path takes {allowed}")))
+    } else {
+        detail(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")
+    };
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    response
+}
+
+fn openai_unauthorized(error: AuthError) -> Response<Body> {
+    let answer = ApiError::new(401, "invalid_request_error", error.to_string()).code("invalid_api_key");
+    let mut response = refusal(answer);
+    response.headers_mut().insert(WWW_AUTHENTICATE, error.challenge());
+    response
+}
+
+/// What becomes of one request, told once: when it is answered, or when its caller leaves before.
+struct Account {
+    app: Arc<App>,
+    id: RequestId,
+    method: Method,
+    route: &'static str,
+    caller: Option<KeyName>,
+    began: Instant,
+    status: Option<StatusCode>,
+}
+
+impl Account {
+    fn open(app: Arc<App>, id: RequestId, method: &Method, route: Route<'_>) -> Self {
+        let (method, route) = (method.clone(), route.name());
+        Self { app, id, method, route, caller: None, began: Instant::now(), status: None }
+    }
+
+    fn span(&self) -> tracing::Span {
+        tracing::info_span!("request", id = %self.id, route = self.route)
+    }
+
+    fn close(mut self, status: StatusCode) {
+        self.status = Some(status);
+    }
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        // 499, as nginx writes it: the caller hung up before there was an answer.
+        let status = self.status.map_or(499, |status| status.as_u16());
+        let took = self.began.elapsed();
+        self.app.metrics.answered(self.route, status, took);
+        tracing::info!(
+            id = %self.id,
+            method = %self.method,
+            route = self.route,
+            status,
+            caller = self.caller.as_ref().map(KeyName::as_str),
+            ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+            "request"
+        );
+    }
+}

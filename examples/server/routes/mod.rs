@@ -1,0 +1,11 @@
+//! Requests to responses: who asks, what for, and which route answers.
+
+mod answer;
+mod conversational;
+mod jobs;
+mod refusal;
+mod request;
+mod status;
+mod table;
+
+pub use answer::answer;

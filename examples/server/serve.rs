@@ -1,0 +1,117 @@
+//! The accept loop: connections within their limits, until the server drains.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use claude_exec::http::Body;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_io_timeout::TimeoutStream;
+
+use crate::phase::{Phase, Phases};
+
+/// How long a request's head may take, which is also how long an idle connection is kept.
+const HEAD_LIMIT: Duration = Duration::from_secs(30);
+
+/// The most bytes buffered per connection and direction; a head that does not fit is a 431.
+const BUFFER_BYTES: usize = 64 * 1024;
+
+/// The pause after a failed `accept`: out of file descriptors, and trying at once fails again.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+
+/// The connections of a server.
+pub struct Connections {
+    places: Arc<Semaphore>,
+    most: u32,
+    write_stall: Duration,
+}
+
+impl Connections {
+    pub fn new(most: usize, write_stall: Duration) -> Self {
+        Self {
+            places: Arc::new(Semaphore::new(most)),
+            most: u32::try_from(most).unwrap_or(u32::MAX),
+            write_stall,
+        }
+    }
+
+    /// Serves `listener` until the server drains, then closes it. Connections go on, each to the end of what
+    /// it was asked.
+    pub async fn serve<H, F>(&self, listener: TcpListener, mut phases: Phases, handle: H)
+    where
+        H: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
+        F: Future<Output = Response<Body>> + Send + 'static,
+    {
+        loop {
+            let accepted = tokio::select! {
+                () = phases.reached(Phase::Draining) => return,
+                accepted = self.accept(&listener) => accepted,
+            };
+            match accepted {
+                Ok((stream, place)) => {
+                    let (phases, handle) = (phases.clone(), handle.clone());
+                    let stall = self.write_stall;
+                    tokio::spawn(async move {
+                        converse(stream, stall, phases, handle).await;
+                        drop(place);
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// A place first, then the connection: with none free, new connections wait in the kernel.
+    async fn accept(&self, listener: &TcpListener) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+        let place = self.places.clone().acquire_owned().await.map_err(io::Error::other)?;
+        let (stream, _peer) = listener.accept().await?;
+        Ok((stream, place))
+    }
+
+    /// Waits until no connection is left.
+    pub async fn idle(&self) {
+        let _ = self.places.acquire_many(self.most).await;
+    }
+}
+
+async fn converse<H, F>(stream: TcpStream, write_stall: Duration, mut phases: Phases, handle: H)
+where
+    H: Fn(Request<Incoming>) -> F + Send,
+    F: Future<Output = Response<Body>> + Send,
+{
+    // Deltas are small: without this, each waits for the acknowledgement of the one before.
+    let _ = stream.set_nodelay(true);
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(write_stall));
+    let service = service_fn(move |request| {
+        let response = handle(request);
+        async { Ok::<_, Infallible>(response.await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_LIMIT)
+        .max_buf_size(BUFFER_BYTES)
+        .serve_connection(TokioIo::new(Box::pin(stream)), service);
+    let mut connection = std::pin::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = phases.reached(Phase::Draining) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "connection ended early");
+    }
+}
