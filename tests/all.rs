@@ -3,7 +3,11 @@
 mod support;
 
 mod suite {
+    mod conversational;
+    mod execute;
     mod fake_claude;
     mod model_api;
+    mod processes;
     mod turn;
+    mod verbatim;
 }
