@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::support::model_api::{ModelApi, TOOL_ANSWER, system_text, tool_results};
+use crate::support::process;
 use crate::support::server::{AGENT, AGENT_PROMPT, NOTE, Server, Site, Sse};
 
 const SILENT: &str = "[[text begun]] [[silence]]";
@@ -27,7 +28,8 @@ async fn an_agent_works_in_its_own_checkout() {
     let api = ModelApi::start().await;
     let site = Site::real(&api).repository();
     let server = site.start().await;
-    let command = "pwd; cat note.txt; echo; git branch --show-current; git status --porcelain; touch made.txt";
+    let command =
+        "pwd; cat note.txt; echo; git branch --show-current; git status --porcelain; touch made.txt";
     let prompt = format!("[[tool Bash {}]]", json!({"command": command, "description": "d"}));
     let first = server.execute(&prompt).await;
     let second = server.execute(&prompt).await;
@@ -55,7 +57,7 @@ async fn an_agent_works_in_its_own_checkout() {
     let [one, other] = &places[..] else { panic!("{places:?}") };
     assert_ne!(one, other, "each has its own");
     server.load_is(0, 0).await;
-    assert_eq!(site.workspaces(), Vec::<std::path::PathBuf>::new());
+    process::until("the workspaces are gone", || site.workspaces().is_empty()).await;
     assert_eq!(site.git().base_status(), "", "the base is untouched");
 }
 
@@ -66,10 +68,13 @@ async fn a_jobs_events_can_be_followed_while_it_runs_and_taken_up_again() {
     let site = Site::real(&api).repository();
     let server = site.start().await;
     let tool = json!({"command": "echo ran", "description": "d"});
-    let prompt = format!("[[text look:]] [[tool Bash {tool}]] [[next]] [[text all]] [[hold]] [[text  done]]");
+    let prompt = format!("[[text look:]] [[tool Bash {tool}]] [[next]] [[text all]] [[hold]] [[text done]]");
     let id = server.execute(&prompt).await;
     let mut live = server.events(&id, None).await;
-    assert_eq!((live.status, &live.headers["content-type"]), (200, &"text/event-stream".parse().unwrap()));
+    assert_eq!(
+        (live.status, &live.headers["content-type"]),
+        (200, &"text/event-stream; charset=utf-8".parse().unwrap())
+    );
     let mut seen = Vec::new();
     while !seen.iter().any(|event: &Sse| event.data.contains("all")) {
         seen.push(live.next().await.expect("it is still held"));
@@ -90,7 +95,7 @@ async fn a_jobs_events_can_be_followed_while_it_runs_and_taken_up_again() {
     assert_eq!(told, expected);
     let text: String =
         all.iter().map(Sse::json).filter_map(|event| Some(event["text"].as_str()?.to_owned())).collect();
-    assert_eq!(text, "look:all done");
+    assert_eq!(text, "look:alldone");
     let end = all.last().expect("an end").json();
     assert_eq!((&end["kind"], &end["status"]), (&json!("status"), &json!("completed")));
 
@@ -98,7 +103,7 @@ async fn a_jobs_events_can_be_followed_while_it_runs_and_taken_up_again() {
     let last = all.len() as u64;
     assert_eq!(server.events(&id, Some(last)).await.status, 204);
     let job = server.job(&id).await;
-    assert_eq!((&job["last_event"], &job["result"]), (&json!(last), &json!("all done")));
+    assert_eq!((&job["last_event"], &job["result"]), (&json!(last), &json!("alldone")));
 }
 
 #[tokio::test]
@@ -206,7 +211,7 @@ async fn a_restart_keeps_what_is_finished_and_says_what_was_interrupted() {
             let events = server.events(id, None).await.rest().await;
             assert_eq!(events.last().expect("its end").json()["status"], "interrupted");
         }
-        assert_eq!(site.workspaces(), Vec::<std::path::PathBuf>::new());
+        process::until("the workspaces are gone", || site.workspaces().is_empty()).await;
         assert_eq!(site.children(), []);
         assert_eq!(server.terminate().await.code(), Some(0));
     }
@@ -232,5 +237,5 @@ async fn a_base_that_cannot_be_cloned_is_an_error_with_the_reason() {
     assert_eq!(job["status"], "error", "{job}");
     assert!(job["error"].as_str().is_some_and(|error| error.contains("preparing the workspace")), "{job}");
     server.load_is(0, 0).await;
-    assert_eq!(site.workspaces(), Vec::<std::path::PathBuf>::new());
+    process::until("the workspaces are gone", || site.workspaces().is_empty()).await;
 }

@@ -1,5 +1,5 @@
 //! Whoever leaves or is killed, and whenever: nothing of a run is left. Over the real CLI, whose agent runs one
-//! command and has detached another.
+//! command and has detached others.
 
 use serde_json::{Value, json};
 
@@ -28,17 +28,13 @@ impl Scene {
         Self { api, site, server }
     }
 
-    fn sleepers(&self) -> Vec<Process> {
-        self.site.children().into_iter().filter(|process| process.command.contains("time.sleep")).collect()
-    }
-
-    /// Waits until the agent's tool runs, and its detached child in a session of its own.
-    async fn until_both_sleep(&self) {
-        process::until("both commands run", || {
+    /// Waits until the agent's tool runs, and both detached ones, each in a session of its own.
+    async fn until_all_sleep(&self) {
+        process::until("all three commands run", || {
             let mut sessions: Vec<i32> = self.python().iter().map(|process| process.session).collect();
             sessions.sort_unstable();
             sessions.dedup();
-            sessions.len() == 2
+            sessions.len() == 3
         })
         .await;
         assert_eq!(self.site.workspaces().len(), 1);
@@ -47,7 +43,8 @@ impl Scene {
 
     /// The commands themselves, without the shells that carry them in their arguments.
     fn python(&self) -> Vec<Process> {
-        self.sleepers().into_iter().filter(|process| process.command.starts_with("python3")).collect()
+        let ran = |process: &Process| process.command.contains("python3 -c import time");
+        self.site.children().into_iter().filter(ran).collect()
     }
 
     async fn until_nothing_runs(&self) {
@@ -58,8 +55,8 @@ impl Scene {
     async fn assert_clean(&self) {
         self.until_nothing_runs().await;
         self.server.load_is(0, 0).await;
-        assert_eq!(self.site.workspaces(), Vec::<std::path::PathBuf>::new());
-        assert_eq!(self.api.active(), 0);
+        process::until("the workspaces are gone", || self.site.workspaces().is_empty()).await;
+        process::until("the model is left alone", || self.api.active() == 0).await;
         assert_eq!(self.server.chat("[[text still here]]").await.answer(), "still here");
     }
 
@@ -68,8 +65,10 @@ impl Scene {
     }
 }
 
+/// One detached child of the tool's shell, one that init has adopted, and the tool itself.
 fn prompt() -> String {
-    let command = format!("setsid nohup {SLEEP} >/dev/null 2>&1 & {SLEEP}");
+    let detached = format!("setsid nohup {SLEEP} >/dev/null 2>&1 &");
+    let command = format!("{detached} ({detached}) ; {SLEEP}");
     format!("[[text working]] [[tool Bash {}]]", json!({"command": command, "description": "d"}))
 }
 
@@ -79,7 +78,7 @@ async fn a_json_caller_that_hangs_up_ends_its_agent() {
     let scene = Scene::new().await;
     tokio::select! {
         reply = scene.chat(false) => panic!("an answer: {reply:?}"),
-        () = scene.until_both_sleep() => {}
+        () = scene.until_all_sleep() => {}
     }
     scene.assert_clean().await;
 }
@@ -90,7 +89,7 @@ async fn a_streaming_caller_that_hangs_up_ends_its_agent() {
     let scene = Scene::new().await;
     let mut stream = scene.chat(true).await;
     assert_eq!(stream.first_text().await, "working");
-    scene.until_both_sleep().await;
+    scene.until_all_sleep().await;
     drop(stream);
     scene.assert_clean().await;
 }
@@ -100,7 +99,7 @@ async fn a_streaming_caller_that_hangs_up_ends_its_agent() {
 async fn a_cancelled_job_leaves_nothing() {
     let scene = Scene::new().await;
     let id = scene.server.execute(&prompt()).await;
-    scene.until_both_sleep().await;
+    scene.until_all_sleep().await;
     let reply = scene.server.post(&format!("/jobs/{id}/cancel"), &Value::Null).await;
     assert_eq!((reply.status, &reply.json()["status"]), (200, &json!("cancelled")));
     assert_eq!(scene.site.children(), [], "the answer comes when nothing runs any more");
@@ -114,7 +113,7 @@ async fn a_job_over_its_time_limit_leaves_nothing() {
     let scene = Scene::new().await;
     let body = json!({"prompt": prompt(), "agent": AGENT, "timeout_seconds": 8});
     let id = scene.server.submit(&body).await;
-    scene.until_both_sleep().await;
+    scene.until_all_sleep().await;
     let job = scene.server.ended(&id).await;
     assert_eq!(job["status"], "timeout", "{job}");
     assert!(job["error"].as_str().is_some_and(|error| error.contains("longer than 8s")), "{job}");
@@ -126,7 +125,7 @@ async fn a_job_over_its_time_limit_leaves_nothing() {
 async fn a_server_that_is_told_to_end_leaves_nothing() {
     let scene = Scene::with("SHUTDOWN_GRACE_SECONDS", "0").await;
     let id = scene.server.execute(&prompt()).await;
-    scene.until_both_sleep().await;
+    scene.until_all_sleep().await;
     // A stream that is under way at the same time ends with an error, and no word of success.
     let mut stream = scene.server.chat_stream("[[text begun]] [[silence]]").await;
     assert_eq!(stream.first_text().await, "begun");
@@ -137,7 +136,7 @@ async fn a_server_that_is_told_to_end_leaves_nothing() {
     assert_eq!(error.json()["error"]["code"], "interrupted", "{events:?}");
     assert!(!stream.broken);
     assert_eq!(site.children(), [], "it ends after what it runs");
-    assert_eq!(site.workspaces(), Vec::<std::path::PathBuf>::new());
+    assert!(site.workspaces().is_empty(), "{:?}", site.workspaces());
 
     let server = site.start().await;
     let job = server.job(&id).await;
@@ -150,14 +149,18 @@ async fn a_server_that_is_told_to_end_leaves_nothing() {
 async fn a_server_that_is_killed_leaves_nothing_after_its_next_start() {
     let scene = Scene::new().await;
     let id = scene.server.execute(&prompt()).await;
-    scene.until_both_sleep().await;
+    scene.until_all_sleep().await;
     let python = scene.python();
     let Scene { api, site, server } = scene;
     server.kill().await;
-    // By itself: the CLI, and what it has in its hands. What had left it may wait for the next start.
-    process::until("only the detached one is alive", || site.children().len() <= 1).await;
-    let left = site.children();
-    assert!(left.iter().all(|process| python.contains(process)), "{left:?}");
+    // By themselves: the CLI, its shell, and the tool in the CLI's hands. What had left it may wait.
+    let gone = |process: &&Process| python.iter().any(|left| left.pid == process.pid);
+    process::until("only detached ones are alive", || site.children().iter().all(|process| gone(&process)))
+        .await;
+    process::until("the tool is gone", || site.children().iter().all(|process| process.parent == 1)).await;
+    // Those are the next server's, unless one on this machine was started in the meantime: each ends what any
+    // dead server has left.
+    eprintln!("left: {:?}", site.children());
 
     let server = site.start().await;
     let job = server.job(&id).await;

@@ -158,7 +158,12 @@ fn event(block: &str) -> Option<Sse> {
     (!data.is_empty()).then(|| Sse { id: field("id").pop(), data: data.join("\n") })
 }
 
-pub(super) fn request(method: &str, path: &str, headers: &[(&str, &str)], body: String) -> Request<Full<Bytes>> {
+pub(super) fn request(
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: String,
+) -> Request<Full<Bytes>> {
     let mut request = Request::builder().method(method).uri(path).header("host", "127.0.0.1");
     if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization")) {
         request = request.header("authorization", format!("Bearer {TOKEN}"));
