@@ -1,4 +1,5 @@
 //! Conversations over a scripted CLI that knows sessions as the real one does.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};

@@ -1,4 +1,5 @@
 //! A turn over scripted processes: its last word, its time limits, its guard.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
