@@ -5,6 +5,7 @@ mod support;
 mod suite {
     mod cli_facts;
     mod fake_claude;
+    mod layering;
     mod model_api;
     mod turn;
 }
