@@ -4,7 +4,11 @@ mod support;
 
 mod suite {
     mod cli_facts;
+    mod conversational;
+    mod execute;
     mod fake_claude;
     mod model_api;
+    mod processes;
     mod turn;
+    mod verbatim;
 }

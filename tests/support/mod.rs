@@ -5,3 +5,4 @@ pub(crate) mod cli;
 pub(crate) mod marker;
 pub(crate) mod model_api;
 pub(crate) mod process;
+pub(crate) mod server;

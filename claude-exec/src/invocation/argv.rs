@@ -132,7 +132,7 @@ impl Invocation {
             }
             args.value("--max-budget-usd", "max_budget_usd", dollars.to_string())?;
         }
-        args.optional("--agent", "agent_name", self.agent_name.as_deref())?;
+        args.optional("--agent", "agent", self.agent_name.as_deref())?;
         args.optional(
             "--permission-mode",
             "permission_mode",
@@ -319,7 +319,7 @@ mod tests {
             (talk().max_budget_usd(0.0), "max_budget_usd"),
             (talk().model("a\0b"), "model"),
             (talk().model(""), "model"),
-            (talk().agent_name(""), "agent_name"),
+            (talk().agent_name(""), "agent"),
             (talk().cwd("/a\0b"), "cwd"),
             (talk().env("A=B", "c"), "env"),
             (talk().program("cl\0ude"), "program"),
