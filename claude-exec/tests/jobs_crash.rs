@@ -32,6 +32,7 @@ impl Runner for Worker {
             if job.request.prompt == "hang" {
                 job.cancelled.wait().await;
             }
+            workspace.close().await.unwrap();
             Ending::completed(JobReport::default())
         }
         .boxed()

@@ -40,7 +40,7 @@ impl Runner for Actor {
     fn run(&self, job: Job) -> BoxFuture<'static, Ending> {
         let count = Count(Arc::clone(&self.ended));
         async move {
-            let (_count, _slot) = (count, job.slot);
+            let _count = count;
             match job.request.prompt.as_str() {
                 "work" => Ending::completed(JobReport::default()),
                 "hang" => {

@@ -90,6 +90,7 @@ impl Core {
     }
 
     async fn run(&self, job: &Live, slot: Slot) -> Ending {
+        let slot = Arc::new(slot);
         job.start((self.clock)());
         if let Err(error) = self.save(job).await {
             // After a crash this job would count as one that was queued: no reason not to run it.
@@ -97,7 +98,8 @@ impl Core {
         }
         let (id, request) = (job.id.clone(), job.snapshot().request);
         let cancelled = job.cancelled.clone();
-        let task = Job { id, request, slot, events: job.sink(), cancelled: cancelled.clone() };
+        let task =
+            Job { id, request, slot: Arc::clone(&slot), events: job.sink(), cancelled: cancelled.clone() };
         let run = async { self.runner.run(task).await };
         let overdue = async {
             cancelled.wait().await;
