@@ -3,11 +3,14 @@
 mod support;
 
 mod suite {
+    mod cli_facts;
     mod conversational;
     mod execute;
     mod fake_claude;
     mod model_api;
     mod processes;
+    mod stalled;
     mod turn;
+    mod upstream;
     mod verbatim;
 }

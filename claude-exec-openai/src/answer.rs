@@ -97,7 +97,7 @@ impl Answer {
                 self.tools_ran |= tool.parent.is_none();
                 Some(Step::Began)
             }
-            Event::Restarted(restarted) => {
+            Event::Restarted(restarted) if restarted.parent.is_none() => {
                 self.text_bytes = self.text_bytes.saturating_sub(restarted.text_bytes);
                 (restarted.text_bytes > 0).then_some(Step::Void { bytes: restarted.text_bytes })
             }
@@ -125,11 +125,11 @@ impl Answer {
                     Some(status) if !error.is_stopped() => {
                         failure::from_upstream(status, "the model API refused")
                     }
-                    _ => failure::from_error(&error),
+                    _ => ApiError::from_error(&error),
                 };
                 Some(self.fail(error, now()))
             }
-            Event::Cancelled => Some(self.fail(failure::from_error(&claude_exec::Error::stopped()), now())),
+            Event::Cancelled => Some(self.fail(ApiError::from_error(&claude_exec::Error::stopped()), now())),
             Event::TurnEnd => Some(self.fail(failure::no_result(), now())),
             _ => None,
         }
@@ -137,7 +137,7 @@ impl Answer {
 
     fn finished(&mut self, outcome: Outcome, now: impl Fn() -> u64) -> Step {
         let success = outcome.is_success();
-        let finish_reason = match failure::from_outcome(&outcome) {
+        let finish_reason = match ApiError::from_outcome(&outcome) {
             _ if success => self.finish_reason(outcome.stop_reason.as_deref()),
             None => FinishReason::Length,
             Some(error) => match (outcome.stop_reason.as_deref(), self.stop_reason.as_deref()) {

@@ -219,6 +219,13 @@ mod tests {
     }
 
     #[test]
+    fn the_crates_documentation_names_every_field() {
+        for (name, _) in FIELDS {
+            assert!(include_str!("lib.rs").contains(&format!("`{name}`")), "{name}");
+        }
+    }
+
+    #[test]
     fn names_are_bounded_and_fit_a_header() {
         let mut ignored = IgnoredFields::default();
         for name in ["seed", "a\r\nb: c", "жар", "seed", "", &"x".repeat(65)] {

@@ -1,4 +1,60 @@
 //! An OpenAI-compatible endpoint over the Claude Code CLI.
+//!
+//! ```text
+//! body -> ChatRequest -> Plan (an Invocation) -> [a turn] -> Event -> Step -> one object, or chunks
+//! ```
+//!
+//! Everything but the turn is pure: no clock, no socket, no runtime. [`OpenAi`] (feature `http`, on by
+//! default) is the thin shell around it, a `tower_service::Service` that mounts in raw hyper and in axum.
+//!
+//! ```
+//! # #[cfg(feature = "http")] {
+//! use claude_exec::{executor::Scripted, http::Keyring, jobs::Gate};
+//! use claude_exec_openai::OpenAi;
+//!
+//! let keyring = Keyring::builder().token("n8n", "0123456789abcdef0123456789abcdef").build()?;
+//! let gate = Gate::new(4, 16)?; // four turns at once, sixteen that wait
+//! let endpoint = OpenAi::builder(Scripted::answer("Hello."), gate).keyring(keyring).build()?;
+//! # drop(endpoint);
+//! # }
+//! # Ok::<(), claude_exec::Error>(())
+//! ```
+//!
+//! # Models
+//!
+//! A plain name (`haiku`, `sonnet`, …) **never has tools**. A name that the operator configured may stand for
+//! an agent ([`AgentModel`]), which has them, and a checkout of its own; `/v1/models` says which those are.
+//!
+//! # Fields
+//!
+//! | field | what becomes of it |
+//! |---|---|
+//! | `model`, `messages`, `stream`, `stream_options` | honoured; `null` or no model is the default one |
+//! | `max_tokens`, `max_completion_tokens`, `temperature`, `top_p`, `stop`, `reasoning_effort` | honoured for plain models; named as ignored for agents. A `temperature` above 1 and a blank `stop` are named as ignored |
+//! | `user`, `metadata`, `store`, `safety_identifier`, `prompt_cache_key`, `prompt_cache_retention`, `parallel_tool_calls` | accepted: they change nothing in an answer |
+//! | `seed`, `logit_bias`, `presence_penalty`, `frequency_penalty`, `top_k`, `service_tier`, `verbosity`, `prediction`, and every field not in this table | accepted at the default; otherwise named in the header `x-claude-exec-ignored` and in the log |
+//! | `n`, `logprobs`, `top_logprobs`, `tools`, `functions`, `tool_choice`, `function_call`, `response_format`, `modalities`, `audio`, `web_search_options` | accepted at the default; otherwise refused, with `param` |
+//!
+//! Under `strict` (an option of the server, or the request header `x-claude-exec-strict: true`) what would be
+//! ignored is refused.
+//!
+//! # Conversations
+//!
+//! The endpoint is stateless, as OpenAI's is: each request carries its conversation. How earlier turns reach
+//! the model is the business of [`Prompt`]; a conversation of one message travels byte for byte.
+//!
+//! # Errors
+//!
+//! Always OpenAI's object, whose status is the true one as long as none has been sent; the tables are on
+//! [`ApiError::from_outcome`] and [`ApiError::from_error`]. A failed turn is never a `stop`, and the CLI's
+//! error prose never the assistant's words. A stream that fails in the middle ends with the error object and
+//! without `[DONE]`.
+//!
+//! # Cancel safety
+//!
+//! Dropping the service's future, or the response's body, leaves the queue or stops the process, and gives the
+//! slot and the checkout back when nothing of it runs any more. That is what a server does when its client
+//! hangs up.
 
 mod answer;
 mod chunk;
@@ -22,7 +78,6 @@ mod shell;
 pub use answer::{Answer, Collected, Done, Step};
 pub use chunk::Chunker;
 pub use error::ApiError;
-pub use failure::{from_error, from_outcome};
 pub use fields::IgnoredFields;
 pub use finish::FinishReason;
 pub use message::{MAX_MESSAGES, MAX_PARTS, Message, Role};

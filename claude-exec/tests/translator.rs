@@ -22,7 +22,9 @@ fn show(event: &Event) -> String {
             result.content.as_ref().map_or("none", |content| content.get())
         ),
         Event::MessageEnd(end) => format!("end{} {:?}", who(&end.parent), end.stop_reason),
-        Event::Restarted(void) => format!("restarted {} {}", void.text_bytes, void.thinking_bytes),
+        Event::Restarted(void) => {
+            format!("restarted{} {} {}", who(&void.parent), void.text_bytes, void.thinking_bytes)
+        }
         Event::Retry(retry) => {
             format!("retry {}/{} {:?} {}", retry.attempt, retry.max_retries, retry.status, retry.delay_ms)
         }
@@ -342,6 +344,73 @@ fn failures_are_told_apart() {
 }
 
 #[test]
+fn no_field_of_a_result_can_cost_the_turn() {
+    let good = json!({"type": "result", "subtype": "success", "is_error": false, "result": "Hi",
+        "session_id": "s", "stop_reason": "end_turn", "terminal_reason": "completed", "api_error_status": null,
+        "errors": [], "structured_output": null, "usage": {"input_tokens": 1, "output_tokens": 3},
+        "total_cost_usd": 0.1, "modelUsage": {"m": {"costUSD": 0.1}}, "num_turns": 1, "duration_ms": 5,
+        "ttft_ms": 1, "permission_denials": [], "result_index": 0, "user_message_uuids": ["u"],
+        "model_usage_since_last_result": {"m": {"costUSD": 0.25}, "n": {"costUSD": 0.5}}});
+    let fields: Vec<String> = good.as_object().unwrap().keys().cloned().collect();
+    for field in fields.iter().filter(|field| *field != "type") {
+        for odd in
+            [json!(null), json!("odd"), json!(-7.5), json!([{"odd": 1}]), json!({"input_tokens": null})]
+        {
+            let mut line = good.clone();
+            line[field] = odd;
+            let mut translator = Translator::new();
+            translator.push(input(&[line.clone()]).as_bytes());
+            let Some(Event::Finished(outcome)) = translator.poll_event() else { panic!("{line}") };
+            if !["subtype", "is_error", "result"].contains(&field.as_str()) {
+                assert_eq!((outcome.text.as_str(), outcome.is_error), ("Hi", false), "{line}");
+            }
+            if !["usage"].contains(&field.as_str()) {
+                assert_eq!(outcome.usage.output_tokens, 3, "{line}");
+            }
+        }
+    }
+    let mut translator = Translator::new();
+    translator.push(input(&[good]).as_bytes());
+    let Some(Event::Finished(outcome)) = translator.poll_event() else { panic!("no result") };
+    assert_eq!((outcome.cost_usd, outcome.total_cost_usd), (Some(0.75), Some(0.1)));
+}
+
+#[test]
+fn a_new_type_is_kept_even_when_its_fields_have_names_we_know() {
+    let lines = [
+        json!({"type": "system", "subtype": "hook_started", "event": "PreToolUse"}),
+        json!({"type": "hook", "subtype": 7, "parent_tool_use_id": 7}),
+        assistant("a", json!([{"type": "block_of_tomorrow"}])),
+        json!({"type": "user", "message": {"content": [{"type": "text", "text": "[Request interrupted by user]"}]}}),
+    ];
+    let expected =
+        ["other system Some(\"hook_started\")", "other hook None", "other assistant None", "other user None"];
+    assert_eq!(translate(&lines), expected);
+}
+
+#[test]
+fn a_restart_is_told_for_tools_and_sub_agents_too() {
+    let lines = [start("a"), block("tool_use"), start("b"), block("text"), text("ok")];
+    assert_eq!(translate(&lines), ["start Bash t1", "restarted 0 0", "text \"ok\""]);
+    let sub = |mut line: Value| {
+        line["parent_tool_use_id"] = json!("t9");
+        line
+    };
+    let lines = [sub(start("a")), sub(block("text")), sub(text("void")), sub(start("b")), text("main")];
+    assert_eq!(translate(&lines), ["text[t9] \"void\"", "restarted[t9] 4 0", "text \"main\""]);
+}
+
+#[test]
+fn thinking_that_came_only_whole_is_not_lost_to_its_signature() {
+    let signature = stream(
+        json!({"type": "content_block_delta", "index": 0, "delta": {"type": "signature_delta", "signature": "x"}}),
+    );
+    let thought = json!([{"type": "thinking", "thinking": "hmm", "signature": "x"}]);
+    let lines = [start("a"), block("thinking"), signature, assistant("a", thought), close()];
+    assert_eq!(translate(&lines), ["thinking \"hmm\""]);
+}
+
+#[test]
 fn retries_limits_and_controls_are_events() {
     let lines = [
         json!({"type": "system", "subtype": "api_retry", "attempt": 1, "max_retries": 10, "retry_delay_ms": 1118.5,
@@ -389,7 +458,7 @@ fn what_is_unknown_is_kept_and_what_is_broken_costs_one_event() {
         "other assistant None",
         "noise malformed 42",
         "noise malformed 72",
-        "noise malformed 27",
+        "finished Some(Execution) \"\" 0",
         "noise malformed 10",
         "noise NotJson 8",
         "other  None",

@@ -46,6 +46,14 @@ pub async fn live(config: Config, token: &str) -> Result<(), Failed> {
         reason: format!("cannot listen on {listen}: {error}"),
     })?;
     announce(&listener, is_demo, token)?;
+    tracing::info!(
+        demo = is_demo,
+        keys = ?app.config.keyring,
+        slots = app.config.max_concurrency,
+        queue = app.config.max_queue_depth,
+        execute = app.config.execute_permission_mode.as_str(),
+        "serving"
+    );
 
     let idle = {
         let (connections, app) = (connections.clone(), app.clone());

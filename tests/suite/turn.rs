@@ -34,7 +34,9 @@ async fn read(turn: &mut Turn) -> (String, Vec<Event>) {
     while let Some(event) = turn.next().await {
         match &event {
             Event::Text(text) if text.parent.is_none() => answer += &text.text,
-            Event::Restarted(void) => answer.truncate(answer.len() - void.text_bytes),
+            Event::Restarted(void) if void.parent.is_none() => {
+                answer.truncate(answer.len() - void.text_bytes)
+            }
             _ => {}
         }
         events.push(event);

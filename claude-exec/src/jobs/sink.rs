@@ -64,7 +64,7 @@ fn to_json(event: &Event) -> Option<Value> {
         }
         Event::Restarted(void) => (
             json!({"kind": "restarted", "text_bytes": void.text_bytes, "thinking_bytes": void.thinking_bytes}),
-            &None,
+            &void.parent,
         ),
         Event::Retry(retry) => (
             json!({"kind": "retry", "attempt": retry.attempt, "max_retries": retry.max_retries,

@@ -150,9 +150,6 @@ impl Workspaces {
     /// Dropping the future stops the step under way and then removes the directory; both happen in a task of
     /// their own, bounded in time.
     pub async fn checkout(&self, name: &str) -> Result<Workspace> {
-        if self.base.is_none() {
-            return Err(Error::unsupported("no base repository is configured to clone"));
-        }
         self.prepare(name, true, std::future::pending()).await
     }
 
@@ -177,6 +174,9 @@ impl Workspaces {
         wish: impl Future<Output = ()>,
     ) -> Result<Workspace> {
         let name = checked(name)?.to_owned();
+        if clone && self.base.is_none() {
+            return Err(Error::unsupported("no base repository is configured to clone"));
+        }
         let this = self.clone();
         // A task of its own, since removing the directory must wait until git is gone. Dropping the canceller
         // with this future ends it.

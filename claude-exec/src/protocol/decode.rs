@@ -1,11 +1,14 @@
 //! Single lines to single events, where no state is needed.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::control::{Ask, ControlRequest, ControlResponse, PermissionAsk};
 use super::event::{Event, RateLimit, Retry, Session, SessionId, Tool, ToolResult};
-use super::outcome::{Outcome, Usage};
+use super::outcome::{ModelUsage, Outcome, Usage};
 use super::wire::{
     AskWire, Block, ControlCancelLine, ControlRequestLine, ControlResponseLine, InitLine, RateLimitInfo,
     RateLimitLine, ResultLine, RetryLine,
@@ -21,6 +24,7 @@ pub(super) fn session(line: &[u8]) -> Decoded<Session> {
         version: init.claude_code_version,
         cwd: init.cwd,
         tools: init.tools,
+        agents: init.agents,
         permission_mode: init.permission_mode,
     })
 }
@@ -81,28 +85,30 @@ pub(super) fn control_cancel(line: &[u8]) -> Decoded<String> {
 
 pub(super) fn outcome(line: &[u8]) -> Decoded<Outcome> {
     let wire: ResultLine = serde_json::from_slice(line)?;
-    let usage = wire.usage.unwrap_or_default();
     let mut uuids = wire.user_message_uuids;
     if uuids.is_empty() {
         uuids.extend(wire.user_message_uuid);
     }
+    let turn_cost = |models: BTreeMap<String, ModelUsage>| models.values().map(|usage| usage.cost_usd).sum();
+    let error = |error: Value| error.as_str().map_or_else(|| error.to_string(), str::to_owned);
     Ok(Outcome {
+        is_error: wire.is_error.unwrap_or(wire.subtype != "success"),
         subtype: wire.subtype,
-        is_error: wire.is_error,
         text: wire.result.unwrap_or_default(),
-        session_id: wire.session_id.as_deref().map(SessionId::reported),
+        session_id: wire.session_id.filter(|id| !id.is_empty()).as_deref().map(SessionId::reported),
         stop_reason: wire.stop_reason,
         terminal_reason: wire.terminal_reason,
         api_error_status: wire.api_error_status,
-        errors: wire.errors,
+        errors: wire.errors.into_iter().map(error).collect(),
         structured_output: wire.structured_output,
         usage: Usage {
-            input_tokens: usage.input_tokens,
-            output_tokens: usage.output_tokens,
-            cache_creation_input_tokens: usage.cache_creation_input_tokens.unwrap_or_default(),
-            cache_read_input_tokens: usage.cache_read_input_tokens.unwrap_or_default(),
-            thinking_tokens: usage.output_tokens_details.unwrap_or_default().thinking_tokens,
+            input_tokens: wire.usage.input_tokens,
+            output_tokens: wire.usage.output_tokens,
+            cache_creation_input_tokens: wire.usage.cache_creation_input_tokens,
+            cache_read_input_tokens: wire.usage.cache_read_input_tokens,
+            thinking_tokens: wire.usage.output_tokens_details.thinking_tokens,
         },
+        cost_usd: wire.model_usage_since_last_result.map(turn_cost),
         total_cost_usd: wire.total_cost_usd,
         model_usage: wire.model_usage,
         num_turns: wire.num_turns,

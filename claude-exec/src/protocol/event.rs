@@ -10,8 +10,22 @@ use super::outcome::Outcome;
 
 /// The id of a CLI session: a UUID, as the CLI demands.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "String", into = "String")]
 pub struct SessionId(String);
+
+impl TryFrom<String> for SessionId {
+    type Error = crate::Error;
+
+    fn try_from(text: String) -> crate::Result<Self> {
+        Self::parse(&text)
+    }
+}
+
+impl From<SessionId> for String {
+    fn from(id: SessionId) -> Self {
+        id.0
+    }
+}
 
 impl SessionId {
     /// Takes a UUID in its hyphenated form.
@@ -52,7 +66,8 @@ impl fmt::Display for SessionId {
 
 /// One thing the CLI said, or that became of its turn.
 ///
-/// **The answer is the concatenation of [`Event::Text`] with no `parent`, void at each [`Event::Restarted`].**
+/// **The answer is the concatenation of [`Event::Text`] with no `parent`, shortened at its end by each
+/// [`Event::Restarted`] with no `parent`.**
 /// Text that came as deltas is not repeated when the whole message follows, and text that came only whole is
 /// not lost.
 #[derive(Debug, Clone)]
@@ -74,8 +89,7 @@ pub enum Event {
     ToolResult(ToolResult),
     /// The model finished one message (one request to the API); a turn with tools has several.
     MessageEnd(MessageEnd),
-    /// The CLI started the current message over: the answer text seen since the last
-    /// [`Event::MessageEnd`] is void (claude-exec never repeats it; the new text follows).
+    /// The CLI starts a message over: the end of what was said is void, and what takes its place follows.
     Restarted(Restarted),
     /// The CLI is about to try the model API again.
     Retry(Retry),
@@ -115,6 +129,8 @@ pub struct Session {
     pub cwd: String,
     /// The tools the model is offered.
     pub tools: Vec<String>,
+    /// The agents the CLI knows here.
+    pub agents: Vec<String>,
     /// The permission mode.
     pub permission_mode: String,
 }
@@ -191,14 +207,16 @@ pub struct MessageEnd {
     pub parent: Option<String>,
 }
 
-/// How much became void.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How much became void. A tool call that was begun and not yet seen whole is void too.
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Restarted {
-    /// Bytes of the main agent's answer text that are void, counted back from its end.
+    /// Bytes of text that are void, counted back from its end.
     pub text_bytes: usize,
     /// Bytes of thinking that are void, counted the same way.
     pub thinking_bytes: usize,
+    /// The tool call whose sub-agent starts over; `None` for the main agent.
+    pub parent: Option<String>,
 }
 
 /// A retry that the CLI announced.

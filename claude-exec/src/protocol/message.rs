@@ -16,6 +16,7 @@ const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
 pub(super) enum BlockKind {
     Text,
     Thinking,
+    Tool,
     Other,
 }
 
@@ -24,6 +25,7 @@ impl BlockKind {
         match name {
             "text" => Self::Text,
             "thinking" => Self::Thinking,
+            "tool_use" => Self::Tool,
             _ => Self::Other,
         }
     }
@@ -104,19 +106,28 @@ impl Messages {
 
     /// `message_stop` of a message that was cut off: its blocks from `index` on are void.
     pub(super) fn abandon(&mut self, index: u32, parent: Option<&str>) -> Option<Restarted> {
-        let message = std::mem::take(self.of(parent));
-        let void: Vec<Said> = message.said.into_iter().filter(|said| said.index >= index).collect();
+        let message = self.of(parent);
+        message.streaming = false;
+        message.open = None;
+        let (kept, void) = std::mem::take(&mut message.said).into_iter().partition(|said| said.index < index);
+        message.said = kept;
         self.void(&void, parent)
     }
 
     fn void(&mut self, said: &[Said], parent: Option<&str>) -> Option<Restarted> {
-        let text_bytes = said.iter().map(|said| said.text).sum();
-        let thinking_bytes = said.iter().map(|said| said.thinking).sum();
-        if parent.is_some() || text_bytes + thinking_bytes == 0 {
+        if said.is_empty() {
             return None;
         }
-        self.answer.truncate(self.answer.len().saturating_sub(text_bytes));
-        Some(Restarted { text_bytes, thinking_bytes })
+        let text_bytes = said.iter().map(|said| said.text).sum();
+        let thinking_bytes = said.iter().map(|said| said.thinking).sum();
+        if parent.is_none() {
+            let mut end = self.answer.len().saturating_sub(text_bytes);
+            while !self.answer.is_char_boundary(end) {
+                end -= 1; // past its limit the answer misses bytes, so the count may end inside a character
+            }
+            self.answer.truncate(end);
+        }
+        Some(Restarted { text_bytes, thinking_bytes, parent: parent.map(str::to_owned) })
     }
 
     pub(super) fn open_block(&mut self, index: u32, kind: BlockKind, tool_id: &str, parent: Option<&str>) {
@@ -138,7 +149,7 @@ impl Messages {
 
     pub(super) fn open_tool(&mut self, parent: Option<&str>) -> Option<String> {
         let block = self.of(parent).open.as_ref()?;
-        (block.kind == BlockKind::Other).then(|| block.tool_id.clone())
+        (block.kind == BlockKind::Tool).then(|| block.tool_id.clone())
     }
 
     /// Takes note of a delta of the block that is open.

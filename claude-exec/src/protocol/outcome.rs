@@ -32,9 +32,11 @@ pub struct Outcome {
     pub structured_output: Option<Box<RawValue>>,
     /// The tokens of this turn's main loop.
     pub usage: Usage,
-    /// What the process has cost so far, in US dollars: cumulative, never sum it over turns.
+    /// What this turn cost, in US dollars; `None` from a CLI that tells only sums.
+    pub cost_usd: Option<f64>,
+    /// What the session has cost so far, in US dollars: cumulative, over resumes too. Never sum it over turns.
     pub total_cost_usd: Option<f64>,
-    /// Tokens and cost by model: cumulative for the process too.
+    /// Tokens and cost by model: cumulative too.
     pub model_usage: BTreeMap<String, ModelUsage>,
     /// Requests to the model that this turn took.
     pub num_turns: u32,
@@ -108,7 +110,7 @@ pub enum Failure {
 }
 
 impl Outcome {
-    /// True when the turn succeeded. `is_error` decides, never the subtype.
+    /// True when the turn succeeded: the subtype is `success` and `is_error` is not set. Neither alone tells.
     pub fn is_success(&self) -> bool {
         self.failure().is_none()
     }

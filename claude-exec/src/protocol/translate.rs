@@ -11,7 +11,7 @@ use super::line::{Line, LineFramer, MAX_LINE_BYTES};
 use super::message::{BlockKind, Messages};
 use super::outcome::Outcome;
 use super::repair::repair;
-use super::wire::{Block, Head, MessageLine, StreamEvent};
+use super::wire::{Bare, Block, Head, MessageLine, StreamEvent};
 
 /// Turns what the CLI writes on stdout into [`Event`]s.
 ///
@@ -109,18 +109,26 @@ impl Translator {
         if trimmed[0] != b'{' {
             return self.noise(NoiseReason::NotJson, line.len() as u64);
         }
-        if let Err(first) = self.object(trimmed) {
-            // Either the text is not quite JSON, or a field has a shape of its own: try the repaired text,
-            // then keep the line whole.
-            let repaired = repair(trimmed);
-            if repaired.as_bytes() == trimmed || self.object(repaired.as_bytes()).is_err() {
-                let reason = match RawValue::from_string(repaired) {
-                    Ok(_) => NoiseReason::Malformed(first.to_string()),
-                    Err(_) if unfinished => NoiseReason::CutOff,
-                    Err(_) => NoiseReason::NotJson,
-                };
-                self.noise(reason, line.len() as u64);
+        let Err(first) = self.object(trimmed) else { return };
+        // Either the text is not quite JSON, or a field has a shape of its own.
+        let repaired = repair(trimmed);
+        if repaired.as_bytes() != trimmed && self.object(repaired.as_bytes()).is_ok() {
+            return;
+        }
+        let Ok(raw) = RawValue::from_string(repaired) else {
+            let reason = if unfinished { NoiseReason::CutOff } else { NoiseReason::NotJson };
+            return self.noise(reason, line.len() as u64);
+        };
+        match serde_json::from_str::<Bare>(raw.get()) {
+            Ok(Bare { kind, .. }) if kind == "result" => {
+                if let Ok(outcome) = self.outcome(raw.get().as_bytes()) {
+                    self.events.push_back(Event::Finished(Box::new(outcome)));
+                }
             }
+            Ok(Bare { kind, subtype }) if !is_interpreted(&kind, subtype.as_deref()) => {
+                self.events.push_back(Event::Other(Other { kind, subtype, raw }));
+            }
+            _ => self.noise(NoiseReason::Malformed(first.to_string()), line.len() as u64),
         }
     }
 
@@ -175,11 +183,10 @@ impl Translator {
         match event.kind.as_str() {
             "content_block_delta" => {
                 let Some(delta) = event.delta else { return };
-                self.messages.delta(parent.as_deref());
                 if let Some(text) = delta.text {
-                    self.text(BlockKind::Text, text.into_string(), parent);
+                    self.delta(BlockKind::Text, text.into_string(), parent);
                 } else if let Some(thinking) = delta.thinking {
-                    self.text(BlockKind::Thinking, thinking.into_string(), parent);
+                    self.delta(BlockKind::Thinking, thinking.into_string(), parent);
                 } else if let Some(json) = delta.partial_json
                     && let Some(id) = self.messages.open_tool(parent.as_deref())
                     && !json.as_str().is_empty()
@@ -198,12 +205,11 @@ impl Translator {
                 let id = block.id.map(|id| id.into_string()).unwrap_or_default();
                 let kind = BlockKind::named(block.kind.as_str());
                 self.messages.open_block(event.index, kind, &id, parent.as_deref());
-                if let (Some(name), "tool_use") = (block.name, block.kind.as_str()) {
+                if let (Some(name), BlockKind::Tool) = (block.name, kind) {
                     let start = ToolStart { id, name: name.into_string(), parent };
                     self.events.push_back(Event::ToolStart(start));
-                } else if let Some(text) = block.text.filter(|text| !text.as_str().is_empty()) {
-                    self.messages.delta(parent.as_deref());
-                    self.text(BlockKind::Text, text.into_string(), parent);
+                } else if let Some(text) = block.text {
+                    self.delta(BlockKind::Text, text.into_string(), parent);
                 }
             }
             "content_block_stop" => self.messages.close_block(parent.as_deref()),
@@ -216,6 +222,13 @@ impl Translator {
                 self.events.push_back(Event::MessageEnd(MessageEnd { stop_reason, parent }));
             }
             _ => {}
+        }
+    }
+
+    fn delta(&mut self, kind: BlockKind, text: String, parent: Option<String>) {
+        if !text.is_empty() {
+            self.messages.delta(parent.as_deref());
+            self.text(kind, text, parent);
         }
     }
 
@@ -252,6 +265,7 @@ impl Translator {
             let void = self.messages.whole(id, parent.as_deref());
             self.events.extend(void.map(Event::Restarted));
         }
+        let mut all_known = true;
         for block in blocks {
             match block.kind.as_str() {
                 kind @ ("text" | "thinking") if from_model => {
@@ -263,10 +277,23 @@ impl Translator {
                 }
                 "tool_use" if from_model => self.events.push_back(decode::tool(block, parent.clone())),
                 "tool_result" => self.events.push_back(decode::tool_result(block, parent.clone())),
-                _ => {}
+                _ => all_known = false,
             }
         }
+        if !all_known {
+            self.events.push_back(other(line, head)?);
+        }
         Ok(())
+    }
+}
+
+/// True for the lines that become events of their own: one that does not fit is damaged, not new.
+fn is_interpreted(kind: &str, subtype: Option<&str>) -> bool {
+    match kind {
+        "system" => matches!(subtype, Some("init" | "api_retry")),
+        "stream_event" | "assistant" | "user" | "result" | "rate_limit_event" => true,
+        "control_request" | "control_response" | "control_cancel_request" => true,
+        _ => false,
     }
 }
 

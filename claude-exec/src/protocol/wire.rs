@@ -4,7 +4,9 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::outcome::ModelUsage;
@@ -149,7 +151,10 @@ pub(super) struct InitLine {
     pub model: String,
     pub claude_code_version: String,
     pub cwd: String,
+    #[serde(deserialize_with = "lenient")]
     pub tools: Vec<String>,
+    #[serde(deserialize_with = "lenient")]
+    pub agents: Vec<String>,
     #[serde(rename = "permissionMode")]
     pub permission_mode: String,
 }
@@ -180,45 +185,90 @@ pub(super) struct RateLimitInfo {
     pub kind: Option<String>,
 }
 
+/// `result`. It ends the turn, so no field of an unexpected shape may cost it: such a field is its default.
 #[derive(Deserialize, Debug, Default)]
 #[serde(default)]
 pub(super) struct ResultLine {
+    #[serde(deserialize_with = "lenient")]
     pub subtype: String,
-    pub is_error: bool,
+    /// Missing or no boolean: the subtype tells.
+    #[serde(deserialize_with = "lenient")]
+    pub is_error: Option<bool>,
+    #[serde(deserialize_with = "lenient")]
     pub result: Option<String>,
+    #[serde(deserialize_with = "lenient")]
     pub session_id: Option<String>,
+    #[serde(deserialize_with = "lenient")]
     pub stop_reason: Option<String>,
+    #[serde(deserialize_with = "lenient")]
     pub terminal_reason: Option<String>,
+    #[serde(deserialize_with = "lenient")]
     pub api_error_status: Option<u16>,
-    pub errors: Vec<String>,
+    #[serde(deserialize_with = "lenient")]
+    pub errors: Vec<Value>,
     pub structured_output: Option<Box<RawValue>>,
-    pub usage: Option<UsageWire>,
+    #[serde(deserialize_with = "lenient")]
+    pub usage: UsageWire,
+    #[serde(deserialize_with = "lenient")]
     pub total_cost_usd: Option<f64>,
-    #[serde(rename = "modelUsage")]
+    #[serde(rename = "modelUsage", deserialize_with = "lenient")]
     pub model_usage: BTreeMap<String, ModelUsage>,
+    #[serde(deserialize_with = "lenient")]
+    pub model_usage_since_last_result: Option<BTreeMap<String, ModelUsage>>,
+    #[serde(deserialize_with = "lenient")]
     pub num_turns: u32,
+    #[serde(deserialize_with = "lenient")]
     pub duration_ms: Option<f64>,
+    #[serde(deserialize_with = "lenient")]
     pub ttft_ms: Option<f64>,
     pub permission_denials: Option<Box<RawValue>>,
+    #[serde(deserialize_with = "lenient")]
     pub result_index: Option<u64>,
+    #[serde(deserialize_with = "lenient")]
     pub user_message_uuids: Vec<String>,
+    #[serde(deserialize_with = "lenient")]
     pub user_message_uuid: Option<String>,
 }
 
 #[derive(Deserialize, Debug, Default)]
 #[serde(default)]
 pub(super) struct UsageWire {
+    #[serde(deserialize_with = "lenient")]
     pub input_tokens: u64,
+    #[serde(deserialize_with = "lenient")]
     pub output_tokens: u64,
-    pub cache_creation_input_tokens: Option<u64>,
-    pub cache_read_input_tokens: Option<u64>,
-    pub output_tokens_details: Option<OutputDetails>,
+    #[serde(deserialize_with = "lenient")]
+    pub cache_creation_input_tokens: u64,
+    #[serde(deserialize_with = "lenient")]
+    pub cache_read_input_tokens: u64,
+    #[serde(deserialize_with = "lenient")]
+    pub output_tokens_details: OutputDetails,
 }
 
 #[derive(Deserialize, Debug, Default)]
 #[serde(default)]
 pub(super) struct OutputDetails {
+    #[serde(deserialize_with = "lenient")]
     pub thinking_tokens: u64,
+}
+
+/// The value, or the default when it has another shape, `null` included.
+fn lenient<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: DeserializeOwned + Default,
+{
+    let value = Value::deserialize(deserializer)?;
+    Ok(T::deserialize(value).unwrap_or_default())
+}
+
+/// The least a line must have to be passed on whole.
+#[derive(Deserialize, Debug)]
+pub(super) struct Bare {
+    #[serde(rename = "type")]
+    pub kind: String,
+    #[serde(default, deserialize_with = "lenient")]
+    pub subtype: Option<String>,
 }
 
 #[derive(Deserialize, Debug)]

@@ -1,11 +1,13 @@
 //! The one way every request goes: id, route, caller, answer, log line.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
 
 use claude_exec::Error;
 use claude_exec::http::{AuthError, Body, KeyName, REQUEST_ID, RequestId, detail, unauthorized};
-use claude_exec_openai::{ApiError, from_error};
+use claude_exec_openai::ApiError;
+use futures::FutureExt;
 use http::header::{ALLOW, HeaderValue, WWW_AUTHENTICATE};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
@@ -32,7 +34,9 @@ pub async fn answer(app: Arc<App>, mut request: Request<Incoming>) -> Response<B
         Ok(caller) => {
             account.caller = caller;
             let caller = account.caller.as_ref().map_or("", KeyName::as_str);
-            respond(&app, route, caller, request).instrument(span).await
+            let answered = AssertUnwindSafe(respond(&app, route, caller, request).instrument(span));
+            // A bug in one request is a 500 there, and nobody else's matter.
+            answered.catch_unwind().await.unwrap_or_else(|_| broken(&path))
         }
         Err(refusal) => refusal,
     };
@@ -71,7 +75,7 @@ async fn respond(app: &App, route: Route<'_>, caller: &str, request: Request<Inc
         Route::Ready => status::ready(app),
         Route::Metrics => status::metrics(app),
         Route::Conversational | Route::OpenAi if draining && request.method() == Method::POST => {
-            refusal(from_error(&Error::stopped()))
+            refusal(ApiError::from_error(&Error::stopped()))
         }
         Route::Execute if draining => detail(StatusCode::SERVICE_UNAVAILABLE, "Shutting down"),
         Route::Execute => jobs::execute(app, caller, request).await,
@@ -86,6 +90,15 @@ async fn respond(app: &App, route: Route<'_>, caller: &str, request: Request<Inc
         }
         Route::Method(allowed) => wrong_method(request.uri().path(), allowed),
         Route::Unknown => detail(StatusCode::NOT_FOUND, "Not Found"),
+    }
+}
+
+fn broken(path: &str) -> Response<Body> {
+    tracing::error!("a request panicked");
+    if path.starts_with("/v1") {
+        refusal(ApiError::new(500, "server_error", "internal error").code("internal_error"))
+    } else {
+        detail(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
     }
 }
 

@@ -77,7 +77,7 @@ impl Pipe {
     /// The next line, `None` at the end of stdout.
     pub(crate) async fn next(&mut self) -> Option<Value> {
         let line = tokio::time::timeout(PATIENCE, self.stdout.next_line()).await;
-        let line = line.unwrap_or_else(|_| panic!("no line for {PATIENCE:?}; seen: {:#?}", self.seen));
+        let line = line.unwrap_or_else(|_| panic!("no line for {PATIENCE:?} after\n{}", self.transcript()));
         let line = line.expect("stdout is UTF-8")?;
         let value = serde_json::from_str(&line).unwrap_or(Value::String(line));
         self.seen.push(value.clone());
@@ -95,7 +95,13 @@ impl Pipe {
                 return line;
             }
         }
-        panic!("stdout ended; seen: {:#?}", self.seen);
+        panic!("stdout ended after\n{}", self.transcript());
+    }
+
+    /// The lines so far, each cut to what fits a screen.
+    fn transcript(&self) -> String {
+        let short = |line: &Value| line.to_string().chars().take(300).collect::<String>();
+        self.seen.iter().map(short).collect::<Vec<_>>().join("\n")
     }
 
     /// Reads up to the next `result`.

@@ -24,7 +24,7 @@ pub(super) struct Context {
     pub(super) gate: Arc<Semaphore>,
 }
 
-pub(super) fn error(code: u16, retry_after: Option<u64>) -> Response<Body> {
+pub(super) fn error(code: u16, retry_after: Option<u64>, message: &str) -> Response<Body> {
     let kind = match code {
         400 => "invalid_request_error",
         401 => "authentication_error",
@@ -35,16 +35,7 @@ pub(super) fn error(code: u16, retry_after: Option<u64>) -> Response<Body> {
         529 => "overloaded_error",
         _ => "api_error",
     };
-    error_of(code, kind, &format!("stand-in says {code}"), retry_after)
-}
-
-/// The refusal of a prompt over the model's context, in the API's words, by which the CLI knows it.
-pub(super) fn too_long(bytes: usize) -> Response<Body> {
-    let message = format!("prompt is too long: {} tokens > 200000 maximum", bytes / 4);
-    error_of(400, "invalid_request_error", &message, None)
-}
-
-fn error_of(code: u16, kind: &str, message: &str, retry_after: Option<u64>) -> Response<Body> {
+    let message = if message.is_empty() { format!("stand-in says {code}") } else { message.to_owned() };
     let body = json!({"type": "error", "error": {"type": kind, "message": message}});
     let mut response = json_response(&body);
     *response.status_mut() = StatusCode::from_u16(code).expect("a scenario names a real status");
@@ -52,6 +43,11 @@ fn error_of(code: u16, kind: &str, message: &str, retry_after: Option<u64>) -> R
         response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
     }
     response
+}
+
+/// The refusal of a prompt over the model's context, in the API's words, by which the CLI knows it.
+pub(super) fn too_long(bytes: usize) -> Response<Body> {
+    error(400, None, &format!("prompt is too long: {} tokens > 200000 maximum", bytes / 4))
 }
 
 pub(super) fn json_response(value: &Value) -> Response<Body> {

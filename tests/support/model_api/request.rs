@@ -47,7 +47,7 @@ pub(crate) fn user_texts(body: &Value) -> Vec<String> {
     users.flat_map(texts).filter(|text| !is_reminder(text)).collect()
 }
 
-/// The texts of the last user message that is not only tool results, joined; that is where markers are looked for.
+/// The last text of the last user message that is not tool results; that is where markers are looked for.
 pub(crate) fn last_user_text(body: &Value) -> String {
     asked(body).map(|(_, text)| text).unwrap_or_default()
 }
@@ -81,8 +81,9 @@ pub(super) fn asked(body: &Value) -> Option<(usize, String)> {
             rounds += 1;
             continue;
         }
-        let text = texts(message).into_iter().filter(|text| !is_reminder(text)).collect::<Vec<_>>().concat();
-        if !text.is_empty() {
+        // After a failed turn the next message is one more block of the same user message.
+        let own = texts(message).into_iter().rfind(|text| !is_reminder(text) && !text.is_empty());
+        if let Some(text) = own {
             return Some((rounds, text));
         }
     }

@@ -21,6 +21,7 @@ pub(crate) enum Action {
         code: u16,
         times: usize,
         retry_after: Option<u64>,
+        message: String,
     },
     /// No response head, for ever.
     Hang,
@@ -75,7 +76,12 @@ impl Scenario {
 
     /// An HTTP error, every time.
     pub(crate) fn status(code: u16) -> Self {
-        Self::default().then(Action::Status { code, times: usize::MAX, retry_after: None })
+        Self::default().then(Action::Status {
+            code,
+            times: usize::MAX,
+            retry_after: None,
+            message: String::new(),
+        })
     }
 
     /// One tool call.
@@ -101,7 +107,7 @@ impl Scenario {
     /// | `[[tool NAME JSON]]` | a tool call; several are allowed |
     /// | `[[block]]` | begin another content block |
     /// | `[[echo]]`, `[[recall]]` | the last user text; all earlier ones |
-    /// | `[[status CODE times=N retry_after=S]]` | an HTTP error N times (for ever without `times`), then the rest |
+    /// | `[[status CODE times=N retry_after=S MESSAGE]]` | an HTTP error N times (for ever without `times`), then the rest |
     /// | `[[cut times=N]]`, `[[error_event TYPE times=N]]` | the stream breaks or fails, after three words if nothing came before; once that happened N times, what follows is the whole answer |
     /// | `[[silence]]` | nothing more, for ever |
     /// | `[[hang]]` | not even a response head |
@@ -182,7 +188,9 @@ fn actions(name: &str, args: &str) -> Option<Vec<Action>> {
         "recall" => vec![Action::Recall],
         "status" => {
             let code = u16::try_from(number?).ok()?;
-            vec![Action::Status { code, times, retry_after: named(args, "retry_after") }]
+            let words = args.split_whitespace().skip(1).filter(|word| !word.contains('='));
+            let message = words.collect::<Vec<_>>().join(" ");
+            vec![Action::Status { code, times, retry_after: named(args, "retry_after"), message }]
         }
         "cut" => vec![Action::Cut { times }],
         "error_event" => {

@@ -144,7 +144,7 @@ async fn serve(listener: TcpListener, state: Arc<State>) {
 async fn answer(request: Request<Incoming>, state: Arc<State>) -> Result<Response<Body>, Infallible> {
     let (parts, body) = request.into_parts();
     let Ok(body) = body.collect().await.map(http_body_util::Collected::to_bytes) else {
-        return Ok(play::error(400, None));
+        return Ok(play::error(400, None, ""));
     };
     let recorded = Recorded {
         method: parts.method,
@@ -165,7 +165,9 @@ async fn answer(request: Request<Incoming>, state: Arc<State>) -> Result<Respons
     }
     for action in &scenario.actions {
         match action {
-            Action::Status { code, retry_after, .. } => return Ok(play::error(*code, *retry_after)),
+            Action::Status { code, retry_after, message, .. } => {
+                return Ok(play::error(*code, *retry_after, message));
+            }
             Action::Hang => std::future::pending().await,
             _ => {}
         }
@@ -206,6 +208,6 @@ fn other(request: &Recorded) -> Response<Body> {
         Some("/v1/messages/count_tokens") => {
             play::json_response(&json!({"input_tokens": request.body_len.div_ceil(4)}))
         }
-        _ => play::error(404, None),
+        _ => play::error(404, None, ""),
     }
 }
