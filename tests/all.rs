@@ -10,6 +10,8 @@ mod suite {
     mod layering;
     mod model_api;
     mod processes;
+    mod stalled;
     mod turn;
+    mod upstream;
     mod verbatim;
 }

@@ -11,7 +11,7 @@ use crate::app::App;
 use crate::config::{Config, Refused};
 use crate::phase::{self, Phase, Phases, Signals};
 use crate::serve::Connections;
-use crate::{demo, routes};
+use crate::{demo, routes, serve};
 
 /// How long what was told to end may take: the stop ladder's grace (3 s) and what follows it.
 const END_LIMIT: Duration = Duration::from_secs(8);
@@ -41,7 +41,7 @@ pub async fn live(config: Config, token: &str) -> Result<(), Failed> {
     let connections = Arc::new(Connections::new(config.max_connections, config.write_stall));
     let (grace, listen, is_demo) = (config.shutdown_grace, config.listen, config.demo);
     let app = Arc::new(App::open(config, phases.clone()).await?);
-    let listener = TcpListener::bind(listen).await.map_err(|error| Refused {
+    let listener = serve::listen(listen).map_err(|error| Refused {
         name: "LISTEN_ADDR",
         reason: format!("cannot listen on {listen}: {error}"),
     })?;

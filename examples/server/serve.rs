@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_io_timeout::TimeoutStream;
 
@@ -24,8 +25,25 @@ const HEAD_LIMIT: Duration = Duration::from_secs(30);
 /// The most bytes buffered per connection and direction; a head that does not fit is a 431.
 const BUFFER_BYTES: usize = 64 * 1024;
 
+/// What the kernel holds of an answer whose reader takes nothing, which it doubles. By itself it goes to 4 MiB per
+/// connection, all of it filled before the CLI is held back.
+const SEND_BUFFER_BYTES: u32 = 256 * 1024;
+
+/// Connections that the kernel holds until they are accepted.
+const BACKLOG: u32 = 1024;
+
 /// The pause after a failed `accept`: out of file descriptors, and trying at once fails again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+
+/// Listens on `address`; what is set here holds for every connection.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // A restart finds the last connections of the server before still in TIME_WAIT.
+    socket.set_reuseaddr(true)?;
+    socket.set_send_buffer_size(SEND_BUFFER_BYTES)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
 
 /// The connections of a server.
 pub struct Connections {
