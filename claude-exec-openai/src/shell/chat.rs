@@ -74,7 +74,7 @@ where
         let relay = Relay::new(Chunker::new(&stamp, include_usage));
         match Frames::open(answering, relay, record).await {
             Ok(frames) => event_stream(keep_alive(frames, KEEP_ALIVE_INTERVAL)),
-            Err(error) => respond::error(&error),
+            Err(error) => error.to_response(),
         }
     } else {
         match collect(answering).await {
@@ -115,7 +115,7 @@ async fn collect(mut answering: Answering) -> Result<(String, Done), ApiError> {
 }
 
 fn refuse(error: ApiError, record: &mut Record) -> Response<Body> {
-    let response = respond::error(&error);
+    let response = error.to_response();
     record.end(&Err(error));
     response
 }

@@ -10,7 +10,6 @@ use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use serde::{Deserialize, Serialize};
 
-use super::refusal::refusal;
 use crate::app::App;
 
 /// The original's request; other fields are ignored, as it did.
@@ -32,7 +31,7 @@ struct Reply {
 pub async fn turn(app: &App, request: Request<Incoming>) -> Response<Body> {
     match answer(app, request).await {
         Ok(reply) => json(StatusCode::OK, &reply),
-        Err(error) => refusal(error),
+        Err(error) => error.to_response(),
     }
 }
 
