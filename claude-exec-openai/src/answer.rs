@@ -107,7 +107,8 @@ impl Answer {
                 if self.one_message && self.stop_reason.as_deref().is_some_and(|reason| cut.contains(&reason))
                 {
                     let finish_reason = FinishReason::Length;
-                    return Some(self.done(Done { finish_reason, usage: None, text: None }));
+                    let usage = end.usage.map(Into::into);
+                    return Some(self.done(Done { finish_reason, usage, text: None }));
                 }
                 Some(Step::Settled)
             }

@@ -61,7 +61,7 @@ async fn answer(app: &App, request: Request<Incoming>) -> Result<Reply, ApiError
         .map_err(refuse)?;
     let turn = seat.say(&app.fleet, invocation, slot).await.map_err(refuse)?;
     let outcome = turn.outcome().await.map_err(refuse)?;
-    app.metrics.spent(outcome.total_cost_usd.unwrap_or_default());
+    app.metrics.spent(outcome.cost_usd.unwrap_or_default());
     reply(said.session_id, outcome)
 }
 
