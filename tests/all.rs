@@ -7,5 +7,6 @@ mod suite {
     mod fake_claude;
     mod layering;
     mod model_api;
+    mod recordings;
     mod turn;
 }
