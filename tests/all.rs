@@ -4,9 +4,13 @@ mod support;
 
 mod suite {
     mod cli_facts;
+    mod conversational;
+    mod execute;
     mod fake_claude;
     mod layering;
     mod model_api;
+    mod processes;
     mod recordings;
     mod turn;
+    mod verbatim;
 }

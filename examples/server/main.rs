@@ -19,6 +19,7 @@ mod routes;
 mod serve;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
@@ -26,6 +27,9 @@ use tracing_subscriber::EnvFilter;
 use crate::args::Args;
 use crate::config::{Config, Refused};
 use crate::life::Failed;
+
+/// How long the end waits for what is still written or removed: checkouts go away on threads of their own.
+const LAST_WORK: Duration = Duration::from_secs(5);
 
 /// What cannot be used as configured.
 const REFUSED: u8 = 2;
@@ -65,6 +69,6 @@ fn start(args: Args) -> Result<(), Failed> {
         .build()
         .map_err(|error| Failed::Broke(format!("runtime: {error}")))?;
     let ended = runtime.block_on(life::live(config, &token));
-    runtime.shutdown_background();
+    runtime.shutdown_timeout(LAST_WORK);
     ended
 }

@@ -129,7 +129,8 @@ mod tests {
             change(&mut request);
             request.validate().err().and_then(|error| error.field())
         };
-        let table: [(fn(&mut JobRequest), Option<&str>); 10] = [
+        type Row = (fn(&mut JobRequest), Option<&'static str>);
+        let table: [Row; 10] = [
             (|_| {}, None),
             (|request| request.prompt = " \n".into(), Some("prompt")),
             (|request| request.prompt = "x".repeat(PROMPT_LIMIT + 1), Some("prompt")),

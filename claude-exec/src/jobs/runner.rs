@@ -7,7 +7,8 @@ use futures::future::BoxFuture;
 
 use super::cancel::Cancelled;
 use super::gate::Slot;
-use super::record::{Ending, JobId};
+use super::record::JobId;
+use super::report::Ending;
 use super::request::JobRequest;
 use super::sink::EventSink;
 use crate::error::Result;

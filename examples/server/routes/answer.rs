@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use claude_exec::Error;
 use claude_exec::http::{AuthError, Body, KeyName, REQUEST_ID, RequestId, detail, unauthorized};
-use claude_exec_openai::ApiError;
+use claude_exec_openai::{ApiError, from_error};
 use futures::FutureExt;
 use http::header::{ALLOW, HeaderValue, WWW_AUTHENTICATE};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
@@ -75,7 +75,7 @@ async fn respond(app: &App, route: Route<'_>, caller: &str, request: Request<Inc
         Route::Ready => status::ready(app),
         Route::Metrics => status::metrics(app),
         Route::Conversational | Route::OpenAi if draining && request.method() == Method::POST => {
-            refusal(ApiError::from_error(&Error::stopped()))
+            refusal(from_error(&Error::stopped()))
         }
         Route::Execute if draining => detail(StatusCode::SERVICE_UNAVAILABLE, "Shutting down"),
         Route::Execute => jobs::execute(app, caller, request).await,
