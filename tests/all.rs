@@ -10,6 +10,7 @@ mod suite {
     mod layering;
     mod model_api;
     mod processes;
+    mod recordings;
     mod stalled;
     mod turn;
     mod upstream;

@@ -203,3 +203,32 @@ async fn an_empty_answer_is_an_empty_result() {
     let done = once(&Home::new(&api), &[], "[[text ]]").await;
     assert_eq!((&result(&done)["is_error"], &result(&done)["result"]), (&json!(false), &json!("")));
 }
+
+/// A subagent's lines carry the id of the call that began it, and no deltas; its words come only when asked for.
+#[tokio::test]
+#[ignore = "needs the real CLI: tests/run.sh"]
+async fn a_subagents_lines_are_marked_as_its_own() {
+    let api = ModelApi::start().await;
+    let task = json!({
+        "description": "d", "prompt": "[[text of the subagent]]", "subagent_type": "general-purpose",
+        "run_in_background": false,
+    });
+    for (flags, words) in [(&[][..], 0), (&["--forward-subagent-text"], 1)] {
+        let home = Home::new(&api);
+        let mut pipe = spawn(&home, &[&ARMED, flags].concat());
+        pipe.send(&user(&format!("[[text main]] [[tool Task {task}]] [[next]] [[text end]]"))).await;
+        let done = pipe.finish().await;
+        let call = done.lines.iter().find_map(|line| {
+            let block = &line["message"]["content"][0];
+            (block["name"] == "Task").then(|| block["id"].clone())
+        });
+        let call = call.expect("the tool was called");
+        let of_it: Vec<&Value> =
+            done.lines.iter().filter(|line| line["parent_tool_use_id"] == call).collect();
+        let said = of_it.iter().filter(|line| line["message"]["content"][0]["text"] == "of the subagent");
+        assert_eq!(said.count(), words);
+        assert!(of_it.iter().all(|line| line["type"] != "stream_event"));
+        assert_eq!(streamed(&done.lines), "main end".replace(' ', ""));
+        assert_eq!(result(&done)["result"], "end");
+    }
+}

@@ -20,6 +20,8 @@ pub(crate) struct Pipe {
     stderr: JoinHandle<String>,
     /// Every line read so far.
     pub(crate) seen: Vec<Value>,
+    /// The same, as it was written.
+    pub(crate) raw: Vec<String>,
 }
 
 /// What a process that ended has left.
@@ -28,6 +30,7 @@ pub(crate) struct Finished {
     pub(crate) status: ExitStatus,
     /// Every line of the whole run.
     pub(crate) lines: Vec<Value>,
+    pub(crate) raw: Vec<String>,
     pub(crate) stderr: String,
 }
 
@@ -44,7 +47,7 @@ impl Pipe {
             let _ = pipe.read_to_end(&mut bytes).await;
             String::from_utf8_lossy(&bytes).into_owned()
         });
-        Self { child, stdin, stdout, stderr, seen: Vec::new() }
+        Self { child, stdin, stdout, stderr, seen: Vec::new(), raw: Vec::new() }
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -79,7 +82,8 @@ impl Pipe {
         let line = tokio::time::timeout(PATIENCE, self.stdout.next_line()).await;
         let line = line.unwrap_or_else(|_| panic!("no line for {PATIENCE:?} after\n{}", self.transcript()));
         let line = line.expect("stdout is UTF-8")?;
-        let value = serde_json::from_str(&line).unwrap_or(Value::String(line));
+        let value = serde_json::from_str(&line).unwrap_or_else(|_| Value::String(line.clone()));
+        self.raw.push(line);
         self.seen.push(value.clone());
         Some(value)
     }
@@ -129,7 +133,7 @@ impl Pipe {
         let status = status.expect("the process exits after its stdout").expect("the process is ours");
         let stderr = tokio::time::timeout(PATIENCE, self.stderr).await;
         let stderr = stderr.expect("stderr ends with the process").expect("the reader does not panic");
-        Finished { status, lines: self.seen, stderr }
+        Finished { status, lines: self.seen, raw: self.raw, stderr }
     }
 
     /// Waits for the exit alone: a grandchild may still hold the pipes.

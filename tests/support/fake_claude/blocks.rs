@@ -156,20 +156,26 @@ impl Turn<'_> {
         self.host.out.assistant(&content, &id, &model, parent);
     }
 
-    /// The lines as they are, without the answers to control requests of the recorded host.
+    /// This turn's lines of the recording, up to its `result`, as they are; without the answers to the control
+    /// requests of whoever was recorded.
     pub(crate) fn play_recording(&mut self, path: &str) {
         let recording = std::fs::read(path).unwrap_or_else(|error| {
             eprintln!("fake-claude: {path}: {error}");
             std::process::exit(70)
         });
+        self.ending.none = true;
+        let mut turn = 1;
         for line in recording.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
-            let kind = serde_json::from_slice::<Value>(line).map(|value| value["type"].clone());
-            match kind.as_ref().ok().and_then(Value::as_str) {
-                Some("control_response") => continue,
-                Some("result") => self.ending.none = true,
-                _ => {}
+            let value: Value = serde_json::from_slice(line).unwrap_or_default();
+            if turn == self.host.turns && value["type"] != "control_response" {
+                self.host.out.line(line);
             }
-            self.host.out.line(line);
+            if value["type"] == "result" {
+                if turn == self.host.turns {
+                    self.host.failed = value["is_error"] == true;
+                }
+                turn += 1;
+            }
         }
     }
 

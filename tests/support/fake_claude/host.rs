@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::args::Args;
 use crate::input::{Input, User};
 use crate::lines::{Out, quoted};
-use crate::script::Script;
+use crate::script::{Script, Step};
 use crate::session::Session;
 use crate::turn::{Ending, Turn};
 
@@ -21,9 +21,9 @@ pub(crate) struct Host {
     pub(crate) ignores_interrupt: bool,
     argv: Vec<String>,
     script: Script,
-    turns: usize,
+    pub(crate) turns: usize,
     results: usize,
-    failed: bool,
+    pub(crate) failed: bool,
 }
 
 impl Host {
@@ -75,8 +75,11 @@ impl Host {
     fn play(&mut self, user: &User, input: Option<&mut Input>) {
         let steps = self.script.steps(self.turns, &user.text);
         self.turns += 1;
-        self.announce();
-        self.requesting();
+        // A recording has its own beginning.
+        if !matches!(steps[..], [Step::Play(_), ..]) {
+            self.announce();
+            self.requesting();
+        }
         self.out.flush();
         Turn::new(self, input, user).play(&steps);
     }

@@ -154,8 +154,8 @@ impl Player {
                 Action::Cut { .. } => {
                     let cut =
                         std::io::Error::new(std::io::ErrorKind::ConnectionAborted, "the scenario says so");
-                    // What was written before must have left the buffers first.
-                    tokio::time::sleep(Duration::from_millis(20)).await;
+                    // A client that learns of the cut drops what it has not read yet.
+                    tokio::time::sleep(Duration::from_millis(200)).await;
                     return self.events.send(Err(cut)).await.map_err(|_| Gone);
                 }
                 Action::ErrorEvent { kind, .. } => {
