@@ -44,26 +44,33 @@ struct Load {
 #[tokio::main]
 async fn main() {
     let quick = std::env::args().any(|arg| arg == "--test");
-    let load = if quick { Load { requests: 32, runs: 1 } } else { Load { requests: REQUESTS, runs: RUNS } };
+    let load = if quick { Load { requests: 100, runs: 1 } } else { Load { requests: REQUESTS, runs: RUNS } };
     let directory = tempfile::tempdir().expect("the temporary directory is writable");
     let script = cat_script(&directory).await;
     println!("relay: {DELTAS} deltas a request, {} runs of {} requests", load.runs, load.requests);
-    println!("| CLI | concurrency | requests/s | deltas/s | Python service | ratio | peak RSS |");
-    println!("|---|---:|---:|---:|---:|---:|---:|");
+    println!(
+        "| CLI | concurrency | requests/s | deltas/s | Python service | ratio | CPU ms/request, server + CLI | peak RSS |"
+    );
+    println!("|---|---:|---:|---:|---:|---:|---:|---:|");
     for (name, cli) in [("the project's fake", Path::new(FAKE)), ("`sh` and `cat`", &script)] {
         let server = Server::start(cli, std::env::var("PATH").map(|path| ("PATH".to_owned(), path)));
         run(&server, WARM_UP.min(load.requests), 1).await;
         for (concurrency, _, original) in ORIGINAL {
             let mut rates = Vec::new();
+            let before = server.cpu();
             for _ in 0..load.runs {
                 rates.push(run(&server, load.requests, concurrency).await);
             }
             rates.sort_by(f64::total_cmp);
             let requests = rates[rates.len() / 2];
             let deltas = requests * DELTAS as f64;
+            let after = server.cpu();
+            let cpu = |seconds: f64| seconds * 1e3 / (load.runs * load.requests) as f64;
             println!(
-                "| {name} | {concurrency} | {requests:.0} | {deltas:.0} | {original:.0} | {:.1} | {:.1} MB |",
+                "| {name} | {concurrency} | {requests:.0} | {deltas:.0} | {original:.0} | {:.1} | {:.2} + {:.2} | {:.1} MB |",
                 deltas / original,
+                cpu(after.server - before.server),
+                cpu(after.cli - before.cli),
                 server.peak_rss_mb(),
             );
         }

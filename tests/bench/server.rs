@@ -61,6 +61,28 @@ impl Server {
     }
 }
 
+/// Clock ticks in a second, as Linux tells them to every program (proc(5)).
+const TICKS: f64 = 100.0;
+
+/// CPU time in seconds.
+#[derive(Clone, Copy)]
+pub(crate) struct Cpu {
+    pub(crate) server: f64,
+    /// Of the CLIs that have ended.
+    pub(crate) cli: f64,
+}
+
+impl Server {
+    /// What it has used so far.
+    pub(crate) fn cpu(&self) -> Cpu {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap_or_default();
+        let fields = stat.rsplit(')').next().unwrap_or_default();
+        let ticks: Vec<f64> = fields.split_whitespace().skip(11).filter_map(|field| field.parse().ok()).collect();
+        let seconds = |at: usize| ticks.get(at..at + 2).map_or(f64::NAN, |both| both.iter().sum::<f64>() / TICKS);
+        Cpu { server: seconds(0), cli: seconds(2) }
+    }
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         // Nothing runs on it any more: there is nothing to drain.
