@@ -125,7 +125,7 @@ impl Translator {
     }
 
     fn object(&mut self, line: &[u8]) -> serde_json::Result<()> {
-        let head: Head<'_> = serde_json::from_slice(line)?;
+        let head = head(line)?;
         let subtype = head.subtype.as_ref().map(|subtype| subtype.as_str()).unwrap_or_default();
         let event = match (head.kind.as_str(), subtype) {
             ("stream_event", _) => {
@@ -267,6 +267,15 @@ impl Translator {
             }
         }
         Ok(())
+    }
+}
+
+/// Reads what every line has. To look at the whole line's UTF-8 once is cheaper than at each string of it; a line that
+/// is not all UTF-8 may be so in all that is read of it.
+fn head(line: &[u8]) -> serde_json::Result<Head<'_>> {
+    match std::str::from_utf8(line) {
+        Ok(line) => serde_json::from_str(line),
+        Err(_) => serde_json::from_slice(line),
     }
 }
 

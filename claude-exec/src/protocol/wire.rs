@@ -54,18 +54,17 @@ pub(super) struct StreamEvent<'a> {
     pub kind: Str<'a>,
     #[serde(borrow)]
     pub delta: Option<Delta<'a>>,
+    /// Boxed, as the next one is: they are rare, and every event is moved several times.
     #[serde(borrow)]
-    pub content_block: Option<BlockStart<'a>>,
+    pub content_block: Option<Box<BlockStart<'a>>>,
     #[serde(borrow)]
-    pub message: Option<MessageStart<'a>>,
+    pub message: Option<Box<MessageStart<'a>>>,
     pub index: u32,
 }
 
 #[derive(Deserialize, Debug, Default)]
 #[serde(default)]
 pub(super) struct Delta<'a> {
-    #[serde(borrow, rename = "type")]
-    pub kind: Str<'a>,
     #[serde(borrow)]
     pub text: Option<Str<'a>>,
     #[serde(borrow)]
