@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use claude_exec::protocol::{Event, Translator};
 
-/// One delta as the CLI writes it: 264 bytes with its newline.
+/// One delta as the CLI writes it: 270 bytes with its newline.
 const LINE: &str = concat!(
     r#"{"type":"stream_event","event":{"index":0,"delta":{"type":"text_delta","text":"word12 "},"#,
     r#""type":"content_block_delta"},"session_id":"3f80e842-cb19-420a-8537-dd8b87979126","#,

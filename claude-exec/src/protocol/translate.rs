@@ -132,7 +132,7 @@ impl Translator {
     }
 
     fn object(&mut self, line: &[u8]) -> serde_json::Result<()> {
-        let head: Head<'_> = serde_json::from_slice(line)?;
+        let head = head(line)?;
         let subtype = head.subtype.as_ref().map(|subtype| subtype.as_str()).unwrap_or_default();
         let event = match (head.kind.as_str(), subtype) {
             ("stream_event", _) => {
@@ -296,6 +296,15 @@ fn is_interpreted(kind: &str, subtype: Option<&str>) -> bool {
         "stream_event" | "assistant" | "user" | "result" | "rate_limit_event" => true,
         "control_request" | "control_response" | "control_cancel_request" => true,
         _ => false,
+    }
+}
+
+/// Reads what every line has. To look at the whole line's UTF-8 once is cheaper than at each string of it; a
+/// line that is not all UTF-8 may be so in all that is read of it.
+fn head(line: &[u8]) -> serde_json::Result<Head<'_>> {
+    match std::str::from_utf8(line) {
+        Ok(line) => serde_json::from_str(line),
+        Err(_) => serde_json::from_slice(line),
     }
 }
 

@@ -56,10 +56,11 @@ pub(super) struct StreamEvent<'a> {
     pub kind: Str<'a>,
     #[serde(borrow)]
     pub delta: Option<Delta<'a>>,
+    /// Boxed, as the next one is: they are rare, and every event is moved several times.
     #[serde(borrow)]
-    pub content_block: Option<BlockStart<'a>>,
+    pub content_block: Option<Box<BlockStart<'a>>>,
     #[serde(borrow)]
-    pub message: Option<MessageStart<'a>>,
+    pub message: Option<Box<MessageStart<'a>>>,
     pub index: u32,
     /// On `message_delta`: the output tokens, and with some models the input tokens anew.
     pub usage: Option<UsageWire>,
@@ -68,8 +69,6 @@ pub(super) struct StreamEvent<'a> {
 #[derive(Deserialize, Debug, Default)]
 #[serde(default)]
 pub(super) struct Delta<'a> {
-    #[serde(borrow, rename = "type")]
-    pub kind: Str<'a>,
     #[serde(borrow)]
     pub text: Option<Str<'a>>,
     #[serde(borrow)]

@@ -2,12 +2,14 @@
 
 use std::collections::HashSet;
 use std::fs;
+use std::os::unix::fs::DirEntryExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal};
 
-use super::marker::Marker;
+use super::marker::{self, Marker};
 
 /// How often a sweep looks again for processes that were being started while it looked. The waits between
 /// double from 1 ms, so it all ends within about 2 s.
@@ -63,9 +65,21 @@ impl Stat {
     }
 }
 
-fn processes() -> impl Iterator<Item = PathBuf> {
+/// A process's directory in `/proc`.
+struct Entry {
+    pid: u32,
+    /// Linux numbers these directories as it makes them, so that another process with the same pid has another
+    /// number (`get_next_ino` in `fs/proc/base.c`).
+    inode: u64,
+    path: PathBuf,
+}
+
+fn processes() -> impl Iterator<Item = Entry> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    entries.filter(|entry| entry.file_name().as_encoded_bytes()[0].is_ascii_digit()).map(|entry| entry.path())
+    entries.filter_map(|entry| {
+        let pid = entry.file_name().to_str()?.parse().ok()?;
+        Some(Entry { pid, inode: entry.ino(), path: entry.path() })
+    })
 }
 
 /// Every living descendant of `leader`, by a walk from parent to child.
@@ -73,7 +87,7 @@ pub(super) fn walk(leader: u32) -> HashSet<Identity> {
     if pid(leader).is_none() {
         return HashSet::new(); // everything on the machine descends from 0 and 1
     }
-    let all: Vec<Stat> = processes().filter_map(|process| Stat::read(&process)).collect();
+    let all: Vec<Stat> = processes().filter_map(|process| Stat::read(&process.path)).collect();
     let mut found = HashSet::new();
     let mut parents = vec![leader];
     while let Some(parent) = parents.pop() {
@@ -102,19 +116,36 @@ fn kill(process: u32) {
     }
 }
 
+/// The processes that were seen to carry no run's marker, by pid and inode, in order. Nothing gets a marker but by
+/// inheriting it (and a run's leader, which is no sweep's business), so that each needs to be read once only; to read
+/// all at the end of every run would cost more than the rest of a short run.
+static STRANGERS: Mutex<Vec<(u32, u64)>> = Mutex::new(Vec::new());
+
 /// Kills every process whose environment satisfies `is_ours`, once; says how many there were.
 fn kill_matching(is_ours: impl Fn(&[u8]) -> bool) -> usize {
     let own = std::process::id();
+    let known = STRANGERS.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let mut strangers = Vec::with_capacity(known.len() + 16);
     let mut killed = 0;
     for process in processes() {
-        // A process of another user cannot be read, nor could we have started it. A zombie's is empty.
-        let Ok(environ) = fs::read(process.join("environ")) else { continue };
-        let number = process.file_name().and_then(|name| name.to_str()?.parse().ok());
-        if let Some(pid) = number.filter(|pid| *pid != own && is_ours(&environ)) {
-            kill(pid);
+        let identity = (process.pid, process.inode);
+        if known.binary_search(&identity).is_ok() {
+            strangers.push(identity);
+            continue;
+        }
+        // A process of another user cannot be read, nor could we have started it.
+        let Ok(environ) = fs::read(process.path.join("environ")) else { continue };
+        if !marker::is_carried(&environ) {
+            // A zombie's is empty, and so is that of a process in the middle of an `exec`: that one may be ours.
+            strangers.extend((!environ.is_empty()).then_some(identity));
+        } else if process.pid != own && is_ours(&environ) {
+            kill(process.pid);
             killed += 1;
         }
     }
+    strangers.sort_unstable();
+    // Of two sweeps at a time the later one's stay: the other's are read once more.
+    *STRANGERS.lock().unwrap_or_else(PoisonError::into_inner) = strangers;
     killed
 }
 
@@ -145,6 +176,30 @@ mod tests {
     fn init_and_our_own_group_are_never_signalled() {
         assert_eq!((pid(0), pid(1), pid(u32::MAX)), (None, None, None));
         assert!(pid(2).is_some());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_process_with_the_pid_of_a_stranger_is_looked_at_anew() {
+        use std::os::unix::process::ExitStatusExt;
+        let marker = Marker::new();
+        let mut command = std::process::Command::new("sleep");
+        let mut child = command.arg("10").env(marker::VARIABLE, marker.value()).spawn().unwrap();
+        let inode = processes().find(|process| process.pid == child.id()).unwrap().inode;
+        STRANGERS.lock().unwrap().clone_from(&vec![(child.id(), inode - 1)]);
+        kill_marked(&marker);
+        assert_eq!(child.wait().unwrap().signal(), Some(9));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_process_keeps_its_inode_and_shares_it_with_none() {
+        let inodes = || processes().map(|process| (process.pid, process.inode)).collect::<Vec<_>>();
+        let own = |inodes: &[(u32, u64)]| inodes.iter().find(|(pid, _)| *pid == std::process::id()).copied();
+        let (before, after) = (inodes(), inodes());
+        assert_eq!((own(&before), own(&before).is_some()), (own(&after), true));
+        let distinct: HashSet<u64> = after.iter().map(|(_, inode)| *inode).collect();
+        assert_eq!(distinct.len(), after.len());
     }
 
     #[test]

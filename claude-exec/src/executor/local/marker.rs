@@ -63,6 +63,11 @@ fn start_time(pid: u32) -> Option<u64> {
     super::descendants::Stat::read(&Path::new("/proc").join(pid.to_string())).map(|stat| stat.start_time)
 }
 
+/// True when a `/proc/<pid>/environ` carries any run's marker.
+pub(super) fn is_carried(environ: &[u8]) -> bool {
+    memchr::memmem::find(environ, VARIABLE.as_bytes()).is_some()
+}
+
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
