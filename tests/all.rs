@@ -8,6 +8,7 @@ mod suite {
     mod execute;
     mod fake_claude;
     mod model_api;
+    mod openai_python;
     mod processes;
     mod stalled;
     mod turn;
