@@ -9,6 +9,7 @@ mod suite {
     mod fake_claude;
     mod model_api;
     mod openai_python;
+    mod original_faults;
     mod processes;
     mod stalled;
     mod turn;
