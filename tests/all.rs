@@ -7,6 +7,7 @@ mod suite {
     mod conversational;
     mod execute;
     mod fake_claude;
+    mod layering;
     mod model_api;
     mod openai_python;
     mod original_faults;

@@ -125,11 +125,11 @@ impl Answer {
                     Some(status) if !error.is_stopped() => {
                         failure::from_upstream(status, "the model API refused")
                     }
-                    _ => ApiError::from_error(&error),
+                    _ => failure::from_error(&error),
                 };
                 Some(self.fail(error, now()))
             }
-            Event::Cancelled => Some(self.fail(ApiError::from_error(&claude_exec::Error::stopped()), now())),
+            Event::Cancelled => Some(self.fail(failure::from_error(&claude_exec::Error::stopped()), now())),
             Event::TurnEnd => Some(self.fail(failure::no_result(), now())),
             _ => None,
         }
@@ -137,7 +137,7 @@ impl Answer {
 
     fn finished(&mut self, outcome: Outcome, now: impl Fn() -> u64) -> Step {
         let success = outcome.is_success();
-        let finish_reason = match ApiError::from_outcome(&outcome) {
+        let finish_reason = match failure::from_outcome(&outcome) {
             _ if success => self.finish_reason(outcome.stop_reason.as_deref()),
             None => FinishReason::Length,
             Some(error) => match (outcome.stop_reason.as_deref(), self.stop_reason.as_deref()) {
@@ -190,6 +190,16 @@ impl Collected {
         let keep = self.0.len().saturating_sub(bytes);
         let keep = (0..=keep).rev().find(|&at| self.0.is_char_boundary(at)).unwrap_or(0);
         self.0.truncate(keep);
+    }
+
+    /// How many bytes there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// True before the first piece.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// The answer.

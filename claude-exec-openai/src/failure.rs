@@ -16,58 +16,56 @@ const LONGEST_OBEYED: u64 = 60;
 const SERVER: &str = "server_error";
 const LIMIT: &str = "rate_limit_error";
 
-impl ApiError {
-    /// Maps a failed turn; `None` for one that an agent's turn limit cut, which is an answer of finish `length`.
-    ///
-    /// | what happened | status | `code` |
-    /// |---|---|---|
-    /// | model API 400 and other 4xx | 400 | none, with the API's words |
-    /// | 401, 403: **our** credential, not the caller's | 502 | `upstream_auth` |
-    /// | 402, or the budget is spent | 429 | `insufficient_quota` |
-    /// | 404 | 404 | `model_not_found` |
-    /// | 413, or the prompt is too long | 400 | `context_length_exceeded` |
-    /// | 429 | 429 | `rate_limit_exceeded` |
-    /// | 503, 529 | 503 | `overloaded` |
-    /// | 408, 504 | 504 | `upstream_timeout` |
-    /// | other 5xx, no connection | 502 | `upstream_error` |
-    /// | interrupted | 503 | `interrupted` |
-    /// | the CLI's other failures | 502 | `execution_failed` |
-    pub fn from_outcome(outcome: &Outcome) -> Option<Self> {
-        from_failure(outcome.failure()?, &outcome.error_message())
-    }
+/// Maps a failed turn; `None` for one that an agent's turn limit cut, which is an answer of finish `length`.
+///
+/// | what happened | status | `code` |
+/// |---|---|---|
+/// | model API 400 and other 4xx | 400 | none, with the API's words |
+/// | 401, 403: **our** credential, not the caller's | 502 | `upstream_auth` |
+/// | 402, or the budget is spent | 429 | `insufficient_quota` |
+/// | 404 | 404 | `model_not_found` |
+/// | 413, or the prompt is too long | 400 | `context_length_exceeded` |
+/// | 429 | 429 | `rate_limit_exceeded` |
+/// | 503, 529 | 503 | `overloaded` |
+/// | 408, 504 | 504 | `upstream_timeout` |
+/// | other 5xx, no connection | 502 | `upstream_error` |
+/// | interrupted | 503 | `interrupted` |
+/// | the CLI's other failures | 502 | `execution_failed` |
+pub fn from_outcome(outcome: &Outcome) -> Option<ApiError> {
+    from_failure(outcome.failure()?, &outcome.error_message())
+}
 
-    /// Maps what kept a turn from a result of its own.
-    ///
-    /// | what happened | status | `code` |
-    /// |---|---|---|
-    /// | the queue is full, or its wait too long | 429 | `queue_full` |
-    /// | a time limit | 504 | `timeout` |
-    /// | the CLI could not be started | 502 | `spawn_failed` |
-    /// | the CLI ended without a result | 502 | `execution_failed` |
-    /// | stopped, as by a shutdown | 503 | `interrupted` |
-    /// | a text that cannot be sent | 400 | `invalid_value` |
-    /// | anything else | 500 | `internal_error` |
-    ///
-    /// A full queue is 429 and not 503: every OpenAI client knows 429 as "later", waits as `retry-after` says and
-    /// raises its `RateLimitError`, while a 503 is reported as a broken server.
-    ///
-    /// stderr, paths and host names stay in the server's log.
-    pub fn from_error(error: &claude_exec::Error) -> Self {
-        if error.is_queue_full() {
-            queue_full()
-        } else if error.is_timeout() {
-            Self::new(504, SERVER, format!("time limit: {error}")).code("timeout").final_answer()
-        } else if error.is_stopped() {
-            stopped()
-        } else if error.is_spawn() {
-            Self::new(502, SERVER, "the server cannot start claude").code("spawn_failed").final_answer()
-        } else if let Some(exit) = error.exit() {
-            Self::new(502, SERVER, format!("claude ended without a result ({exit})")).code("execution_failed")
-        } else if let Some("prompt" | "system_prompt" | "append_system_prompt") = error.field() {
-            Self::invalid("messages", error.to_string()).code("invalid_value")
-        } else {
-            Self::new(500, SERVER, "internal error; the server's log has more").code("internal_error")
-        }
+/// Maps what kept a turn from a result of its own.
+///
+/// | what happened | status | `code` |
+/// |---|---|---|
+/// | the queue is full, or its wait too long | 429 | `queue_full` |
+/// | a time limit | 504 | `timeout` |
+/// | the CLI could not be started | 502 | `spawn_failed` |
+/// | the CLI ended without a result | 502 | `execution_failed` |
+/// | stopped, as by a shutdown | 503 | `interrupted` |
+/// | a text that cannot be sent | 400 | `invalid_value` |
+/// | anything else | 500 | `internal_error` |
+///
+/// A full queue is 429 and not 503: every OpenAI client knows 429 as "later", waits as `retry-after` says and
+/// raises its `RateLimitError`, while a 503 is reported as a broken server.
+///
+/// stderr, paths and host names stay in the server's log.
+pub fn from_error(error: &claude_exec::Error) -> ApiError {
+    if error.is_queue_full() {
+        queue_full()
+    } else if error.is_timeout() {
+        ApiError::new(504, SERVER, format!("time limit: {error}")).code("timeout").final_answer()
+    } else if error.is_stopped() || error.exit().is_some_and(|exit| exit.stopped) {
+        stopped()
+    } else if error.is_spawn() {
+        ApiError::new(502, SERVER, "the server cannot start claude").code("spawn_failed").final_answer()
+    } else if let Some(exit) = error.exit() {
+        ApiError::new(502, SERVER, format!("claude ended without a result ({exit})")).code("execution_failed")
+    } else if let Some("prompt" | "system_prompt" | "append_system_prompt") = error.field() {
+        ApiError::invalid("messages", error.to_string()).code("invalid_value")
+    } else {
+        ApiError::new(500, SERVER, "internal error; the server's log has more").code("internal_error")
     }
 }
 
@@ -112,11 +110,11 @@ pub(crate) fn from_upstream(status: u16, words: &str) -> ApiError {
     }
 }
 
-#[cfg(feature = "http")]
 /// Maps what kept a request from getting a slot: nothing of it was started, so waiting too long for one is a
 /// full queue to its caller, and no time limit of its turn.
+#[cfg(feature = "http")]
 pub(crate) fn from_queue(error: &claude_exec::Error) -> ApiError {
-    if error.is_timeout() || error.is_queue_full() { queue_full() } else { ApiError::from_error(error) }
+    if error.is_timeout() || error.is_queue_full() { queue_full() } else { from_error(error) }
 }
 
 fn queue_full() -> ApiError {
@@ -135,6 +133,14 @@ pub(crate) fn upstream_auth() -> ApiError {
 pub(crate) fn restarted() -> ApiError {
     let message = "the model's answer broke off and was started over differently; what came so far is void";
     ApiError::new(502, SERVER, message).code("answer_restarted")
+}
+
+/// The answer is longer than one object may be.
+#[cfg(feature = "http")]
+pub(crate) fn too_long() -> ApiError {
+    ApiError::new(502, SERVER, "the answer is too long for one piece; stream it")
+        .code("answer_too_long")
+        .final_answer()
 }
 
 /// The turn ended without a word about how.
@@ -229,7 +235,10 @@ mod tests {
     #[test]
     fn each_error_has_one_true_status_and_tells_no_secret() {
         let spawn = Error::spawn("/opt/hidden/claude", io::Error::from(io::ErrorKind::NotFound));
-        let table: [(Error, Row); 8] = [
+        let mut ended = Exit::default();
+        ended.stopped = true;
+        let table: [(Error, Row); 9] = [
+            (Error::exited(ended, "hidden"), (503, Some("interrupted"), None, None)),
             (Error::queue_full(8), (429, Some("queue_full"), Some(2), None)),
             (Error::timed_out("turn", Duration::from_secs(120)), (504, Some("timeout"), None, Some(false))),
             (Error::stopped(), (503, Some("interrupted"), None, None)),
@@ -240,7 +249,7 @@ mod tests {
             (Error::failed("git clone", "hidden"), (500, Some("internal_error"), None, None)),
         ];
         for (error, expected) in table {
-            let answer = ApiError::from_error(&error);
+            let answer = from_error(&error);
             assert_eq!(row(&answer), expected, "{error}");
             assert!(!answer.message.contains("hidden"), "{answer}");
         }

@@ -46,7 +46,7 @@
 //! # Errors
 //!
 //! Always OpenAI's object, whose status is the true one as long as none has been sent; the tables are on
-//! [`ApiError::from_outcome`] and [`ApiError::from_error`]. A failed turn is never a `stop`, and the CLI's
+//! [`from_outcome`] and [`from_error`]. A failed turn is never a `stop`, and the CLI's
 //! error prose never the assistant's words. A stream that fails in the middle ends with the error object and
 //! without `[DONE]`.
 //!
@@ -78,6 +78,7 @@ mod shell;
 pub use answer::{Answer, Collected, Done, Step};
 pub use chunk::Chunker;
 pub use error::ApiError;
+pub use failure::{from_error, from_outcome};
 pub use fields::IgnoredFields;
 pub use finish::FinishReason;
 pub use message::{MAX_MESSAGES, MAX_PARTS, Message, Role};

@@ -50,10 +50,10 @@ impl Relay {
                 }
                 None
             }),
-            Step::Void { bytes } => {
-                self.sent.void(bytes);
-                return Progress::Quiet;
-            }
+            Step::Void { bytes } => match self.sent.void(bytes) {
+                Ok(()) => return Progress::Quiet,
+                Err(contradiction) => Err(contradicted(contradiction)),
+            },
             Step::Settled => self.sent.settle().map_err(contradicted).map(|()| None),
             Step::Done(done) => self.sent.settle().map_err(contradicted).map(|()| {
                 if let Some(text) = &done.text {

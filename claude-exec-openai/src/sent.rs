@@ -1,9 +1,13 @@
 //! What was already sent of the message under way, for the case that the CLI starts it over.
 
+/// Text kept for the comparison. No model writes this much in one message, so nothing is lost by it; messages
+/// that come whole are not told apart, and many of them might.
+const MAX_KEPT: usize = 4 * 1024 * 1024;
+
 /// Reconciles text on the wire with text that replaces it: what was sent cannot be taken back, so either the
 /// new text begins with it, and only the rest is sent, or the answer has failed.
 ///
-/// Holds the text of one message of the model, which the model's own output limit bounds.
+/// Holds the text of one message of the model, and no more than [`MAX_KEPT`] of it twice over.
 #[derive(Default)]
 pub(crate) struct Sent {
     /// What the wire has of the message under way.
@@ -20,7 +24,7 @@ impl Sent {
     /// Takes a piece, and gives what of it is to be sent.
     pub(crate) fn push<'t>(&mut self, text: &'t str) -> Result<&'t str, Contradicted> {
         let Some(at) = self.expecting else {
-            self.text.push_str(text);
+            self.keep(text);
             return Ok(text);
         };
         let known = &self.text.as_bytes()[at..];
@@ -35,16 +39,26 @@ impl Sent {
         self.expecting = None;
         // `common` ends what was sent, and a sent text ends between characters: so does its equal here.
         let rest = &text[common..];
-        self.text.push_str(rest);
+        self.keep(rest);
         Ok(rest)
     }
 
+    fn keep(&mut self, text: &str) {
+        self.text.push_str(text);
+        if self.text.len() > 2 * MAX_KEPT {
+            let from = self.text.len() - MAX_KEPT;
+            let from = (from..=self.text.len()).find(|&at| self.text.is_char_boundary(at)).unwrap_or(from);
+            self.text.drain(..from);
+        }
+    }
+
     /// The last `bytes` of text are void, and their replacement follows.
-    pub(crate) fn void(&mut self, bytes: usize) {
+    pub(crate) fn void(&mut self, bytes: usize) -> Result<(), Contradicted> {
         // Started over twice: what the wire has is void from where the first replacement began.
         let reached = self.expecting.unwrap_or(self.text.len());
-        let at = reached.saturating_sub(bytes);
+        let at = reached.checked_sub(bytes).ok_or(Contradicted)?;
         self.expecting = (at < self.text.len()).then_some(at);
+        Ok(())
     }
 
     /// The message, or the turn, ended well: nothing sent may be left without its like in the new text.
@@ -74,7 +88,7 @@ mod tests {
     #[test]
     fn a_replacement_that_begins_with_what_was_sent_goes_on_after_it() {
         let mut sent = sent(&["жа", "ба"]);
-        sent.void(8);
+        sent.void(8).unwrap();
         assert_eq!(sent.push("ж"), Ok(""));
         assert_eq!(sent.push("аба и"), Ok(" и"));
         assert_eq!(sent.push(" скакалец"), Ok(" скакалец"));
@@ -84,54 +98,65 @@ mod tests {
     #[test]
     fn an_equal_replacement_sends_nothing() {
         let mut sent = sent(&["same"]);
-        sent.void(4);
+        sent.void(4).unwrap();
         assert_eq!((sent.push("same"), sent.settle()), (Ok(""), Ok(())));
     }
 
     #[test]
     fn a_different_replacement_is_a_contradiction() {
         let mut other = sent(&["word0 word1 "]);
-        other.void(12);
+        other.void(12).unwrap();
         assert_eq!(other.push("ok"), Err(Contradicted));
         let mut half_a_character = sent(&["ж"]);
-        half_a_character.void(2);
+        half_a_character.void(2).unwrap();
         assert_eq!(half_a_character.push("з"), Err(Contradicted));
     }
 
     #[test]
     fn a_replacement_that_ends_early_is_a_contradiction() {
         let mut sent = sent(&["word0 word1"]);
-        sent.void(11);
+        sent.void(11).unwrap();
         assert_eq!((sent.push("word0"), sent.settle()), (Ok(""), Err(Contradicted)));
     }
 
     #[test]
     fn a_replacement_that_never_comes_is_a_contradiction() {
         let mut sent = sent(&["word0"]);
-        sent.void(5);
+        sent.void(5).unwrap();
         assert_eq!(sent.settle(), Err(Contradicted));
     }
 
     #[test]
     fn only_the_tail_is_void_when_a_whole_message_stands_before_it() {
         let mut sent = sent(&["first.", "second"]);
-        sent.void(6);
+        sent.void(6).unwrap();
         assert_eq!((sent.push("second!"), sent.settle()), (Ok("!"), Ok(())));
     }
 
     #[test]
     fn a_second_start_over_counts_from_where_the_first_one_was() {
         let mut sent = sent(&["abcdef"]);
-        sent.void(6);
+        sent.void(6).unwrap();
         assert_eq!(sent.push("abc"), Ok(""));
-        sent.void(3);
+        sent.void(3).unwrap();
         assert_eq!((sent.push("abcdefg"), sent.settle()), (Ok("g"), Ok(())));
+    }
+
+    #[test]
+    fn what_is_not_kept_any_more_cannot_be_compared() {
+        let mut sent = Sent::default();
+        for _ in 0..=2 * MAX_KEPT / 1_000 {
+            sent.push(&"ж".repeat(500)).unwrap();
+        }
+        assert!(sent.text.len() <= 2 * MAX_KEPT);
+        assert_eq!(sent.void(2 * MAX_KEPT), Err(Contradicted));
+        assert_eq!((sent.void(1_000), sent.push(&"ж".repeat(500))), (Ok(()), Ok("")));
     }
 
     #[test]
     fn nothing_sent_is_nothing_to_contradict() {
         let mut sent = sent(&[]);
-        sent.void(0);
+        sent.void(0).unwrap();
         assert_eq!((sent.push("x"), sent.settle()), (Ok("x"), Ok(())));
     }
 }

@@ -2,8 +2,10 @@
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
+use std::time::Duration;
+
 use bytes::BytesMut;
-use claude_exec::protocol::Translator;
+use claude_exec::protocol::{Event, Translator};
 use claude_exec_openai::{
     Answer, ApiError, Chunker, Collected, Done, FinishReason, Progress, Relay, Stamp, Step,
 };
@@ -274,4 +276,42 @@ fn nothing_follows_the_end() {
     let again =
         [vec![result(json!({"result": "a"})), result(json!({"result": "b"}))], api_error(500)].concat();
     assert_eq!(steps(&again, true).len(), 1);
+}
+
+#[test]
+fn a_time_limit_that_runs_out_in_a_retry_is_the_retrys_fault() {
+    let retry = |status: Value| {
+        json!({"type": "system", "subtype": "api_retry", "attempt": 1, "max_retries": 3, "retry_delay_ms": 9,
+            "error_status": status, "error": "x", "session_id": "s"})
+    };
+    let timeout = || Event::Error(claude_exec::Error::timed_out("the turn", Duration::from_secs(1)));
+    for (lines, expected) in [
+        (vec![retry(json!(529))], "overloaded"),
+        (vec![retry(json!(429))], "rate_limit_exceeded"),
+        (vec![retry(json!(401))], "upstream_auth"),
+        (vec![retry(json!(null))], "timeout"),
+        ([vec![retry(json!(529))], start("m"), vec![delta("x")]].concat(), "timeout"),
+        (vec![], "timeout"),
+    ] {
+        let mut translator = Translator::new();
+        lines.iter().for_each(|line| translator.push(format!("{line}\n").as_bytes()));
+        let mut answer = Answer::new(true);
+        while let Some(event) = translator.poll_event() {
+            answer.take(event, || NOW);
+        }
+        let Some(Step::Failed(error)) = answer.take(timeout(), || NOW) else { panic!("no failure") };
+        assert_eq!(error.code, Some(expected));
+    }
+}
+
+#[test]
+fn a_turn_without_a_word_about_its_end_has_failed() {
+    let Some(Step::Failed(error)) = Answer::new(true).take(Event::TurnEnd, || NOW) else {
+        panic!("no failure")
+    };
+    assert_eq!((error.status, error.code), (502, Some("execution_failed")));
+    let Some(Step::Failed(error)) = Answer::new(true).take(Event::Cancelled, || NOW) else {
+        panic!("no failure")
+    };
+    assert_eq!((error.status, error.code), (503, Some("interrupted")));
 }

@@ -6,12 +6,13 @@ mod support;
 
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use claude_exec::executor::{Scripted, Stdin, executor_fn};
 use claude_exec::http::{BodyLimit, Keyring};
-use claude_exec::jobs::Gate;
+use claude_exec::jobs::{Gate, Workspaces, WorkspacesConfig};
 use claude_exec_openai::{AgentModel, Models, OpenAi, Workspace};
 use http::{Method, Request};
 use http_body_util::BodyExt;
@@ -373,6 +374,24 @@ async fn an_agent_runs_as_its_operator_says_on_both_wires() {
         assert!(!command.args.iter().any(|arg| arg == "--tools="));
         assert_eq!(command.cwd.as_deref(), Some(std::path::Path::new("/srv/agents")));
     }
+}
+
+#[tokio::test]
+async fn a_checkout_is_there_for_its_turn_and_gone_before_its_slot_is_free() {
+    let dir = std::env::temp_dir().join(format!("claude-exec-openai-{}", std::process::id()));
+    let config = WorkspacesConfig::new(&dir);
+    let workspaces = Workspaces::open(Arc::new(Scripted::new()), config).await.unwrap();
+    let (builder, gate, started) = endpoint(first_word("x").until_stopped(), 1, 0);
+    let models = Models::default().agent(AgentModel::new("triage")).unwrap();
+    let endpoint = builder.models(models).workspaces(workspaces).build().unwrap();
+    let response = call(&endpoint, chat(json!({"model": "triage", "stream": true}))).await;
+    let checkout = started.command(0).cwd.unwrap();
+    assert!(checkout.starts_with(&dir) && checkout.is_dir(), "{checkout:?}");
+    drop(response);
+    support::soon("the slot comes back", || gate.status().active == 0).await;
+    assert!(!checkout.exists());
+    drop(endpoint);
+    std::fs::remove_dir_all(dir).unwrap();
 }
 
 #[tokio::test]

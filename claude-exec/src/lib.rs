@@ -70,6 +70,8 @@ pub mod jobs;
 pub mod protocol;
 #[cfg(feature = "store")]
 pub mod store;
+#[cfg(feature = "runtime")]
+mod time;
 
 pub use error::{Error, Result};
 pub use invocation::Invocation;

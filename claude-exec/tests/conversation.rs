@@ -1,5 +1,5 @@
 //! Conversations over a scripted CLI that knows sessions as the real one does.
-#![cfg(feature = "store")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};

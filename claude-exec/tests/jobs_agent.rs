@@ -42,7 +42,7 @@ impl Server {
         fs::write(&program, format!("#!/bin/sh\ncd_was=$PWD; home={}\n{script}", dir.path().display()))
             .unwrap();
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-        let executor: Arc<dyn Executor> = Arc::new(LocalExecutor::new().grace(Duration::from_millis(100)));
+        let executor: Arc<dyn Executor> = Arc::new(LocalExecutor::new());
         let config = base(dir.path(), WorkspacesConfig::new(dir.path().join("jobs")));
         let workspaces = Workspaces::open(Arc::clone(&executor), config).await.unwrap();
         let runner = AgentRunner::new(executor, workspaces, move |request: &JobRequest| {
@@ -105,6 +105,7 @@ async fn a_job_runs_in_its_workspace_and_reports() {
     let server = Server::new(&format!("pwd > $home/cwd; echo \"$@\" > $home/argv\n{RESULT}")).await;
     let mut request = JobRequest::new("agent", "--not-a-flag");
     request.max_budget_usd = 1.5;
+    request.model = Some("haiku".into());
     let id = server.submit(request).await.job_id;
     let events: Vec<_> = server.registry.follow(&id, 0).await.unwrap().collect().await;
     let kinds: Vec<_> = events
@@ -132,7 +133,8 @@ async fn a_job_runs_in_its_workspace_and_reports() {
     let cwd = fs::read_to_string(server.path("cwd")).unwrap();
     assert!(cwd.trim().ends_with(&format!("/job-{id}")), "{cwd}");
     let argv = fs::read_to_string(server.path("argv")).unwrap();
-    assert!(argv.contains("--max-budget-usd=1.5") && !argv.contains("not-a-flag"), "{argv}");
+    assert!(argv.contains("--max-budget-usd=1.5") && argv.contains("--model=haiku"), "{argv}");
+    assert!(!argv.contains("not-a-flag"), "{argv}");
     server.assert_all_given_back().await;
 }
 

@@ -40,7 +40,7 @@ impl Runner for Actor {
     fn run(&self, job: Job) -> BoxFuture<'static, Ending> {
         let count = Count(Arc::clone(&self.ended));
         async move {
-            let (_count, _slot) = (count, job.slot);
+            let _count = count;
             match job.request.prompt.as_str() {
                 "work" => Ending::completed(JobReport::default()),
                 "hang" => {
@@ -56,11 +56,12 @@ impl Runner for Actor {
     }
 }
 
-/// A store that fails while it is told to.
+/// A store that fails while it is told to, after doing what it was asked when it is `late`.
 #[derive(Default)]
 struct Flaky {
     inner: Memory,
     broken: AtomicBool,
+    late: bool,
 }
 
 impl Flaky {
@@ -78,6 +79,9 @@ impl Store for Flaky {
     }
     fn write(&self, batch: Batch) -> BoxFuture<'_, Result<Written>> {
         if self.broken.load(Ordering::SeqCst) {
+            if self.late {
+                let _ = self.inner.write(batch).now_or_never();
+            }
             return async { Err(Error::store("writing the store", "no space left on device")) }.boxed();
         }
         self.inner.write(batch)
@@ -417,6 +421,21 @@ async fn a_store_that_refuses_begins_nothing_and_leaks_nothing() {
     assert_eq!(registry.wait(&id).await.unwrap().status, JobStatus::Completed);
 }
 
+#[tokio::test]
+async fn a_submission_that_failed_but_was_saved_is_no_job() {
+    let store = Arc::new(Flaky { late: true, ..Flaky::default() });
+    let gate = Gate::new(1, 0).unwrap();
+    let registry = Registry::open(store.clone(), gate, Actor::default(), config()).await.unwrap();
+    store.set(true);
+    assert!(registry.submit(job("work"), Some("k")).await.is_err());
+    assert!(registry.submit(job("work"), Some("k")).await.is_err());
+    store.set(false);
+    let submitted = registry.submit(job("work"), Some("k")).await.unwrap();
+    assert!(submitted.created);
+    let record = registry.wait(&submitted.record.job_id).await.unwrap();
+    assert_eq!((record.status, registry.list().await.unwrap().len()), (JobStatus::Completed, 1));
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_end_that_cannot_be_saved_is_told_and_saved_later() {
     let store = Arc::new(Flaky::default());
@@ -433,6 +452,28 @@ async fn an_end_that_cannot_be_saved_is_told_and_saved_later() {
     registry.shutdown(Duration::from_secs(1)).await;
     let store: Arc<dyn Store> = store;
     assert_eq!(reopened(&store).await.get(&id).await.unwrap().status, JobStatus::Cancelled);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn under_a_crowd_every_job_ends_and_every_place_comes_back() {
+    let registry = registry(3, 200).await;
+    let crowd = (0..120).map(|number: usize| {
+        let registry = registry.clone();
+        tokio::spawn(async move {
+            let prompt = ["work", "hang", "panic", "because"][number % 4];
+            let id = submit(&registry, prompt).await;
+            let events = registry.follow(&id, 0).await.unwrap();
+            let cancel = prompt == "hang" || number.is_multiple_of(3);
+            let record = if cancel { registry.cancel(&id).await } else { registry.wait(&id).await };
+            let last = told(&events.collect::<Vec<_>>().await.pop().unwrap());
+            assert!(record.as_ref().unwrap().status.is_final());
+            assert_eq!(last["status"], json!(record.unwrap().status));
+        })
+    });
+    for one in crowd.collect::<Vec<_>>() {
+        one.await.unwrap();
+    }
+    assert_eq!((counts(&registry), registry.list().await.unwrap().len()), ((0, 0), 120));
 }
 
 #[tokio::test]

@@ -116,7 +116,7 @@ async fn a_checkout_is_the_remotes_newest_default_branch_and_a_repository_of_its
     assert!(!tree.join(".git/hooks").exists() && !world.path("hooked").exists());
 
     workspace.close().await.unwrap();
-    assert_eq!(world.left(), [PathBuf::new(); 0]);
+    assert!(world.left().is_empty());
     drop(workspaces);
     assert_eq!(fs::read_dir(world.path("jobs")).unwrap().count(), 0);
 }
@@ -213,7 +213,6 @@ async fn whoever_leaves_during_the_fetch_leaves_nothing_behind_and_takes_nothing
     fs::write(&go, "").unwrap();
     let workspace = staying.await.unwrap().unwrap();
     assert!(workspace.stale().is_some() && workspace.path().join("file").exists());
-    assert_eq!(fs::read_to_string(started).unwrap().lines().count(), 1, "the fetch went on for the other");
 }
 
 #[tokio::test]

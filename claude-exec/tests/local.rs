@@ -1,5 +1,6 @@
 //! The local executor on real children.
 #![cfg(target_os = "linux")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -389,6 +389,23 @@ fn a_new_type_is_kept_even_when_its_fields_have_names_we_know() {
 }
 
 #[test]
+fn a_message_tells_its_tokens() {
+    let usage = json!({"input_tokens": 10, "cache_read_input_tokens": 5, "output_tokens": 1});
+    let lines = [
+        stream(json!({"type": "message_start", "message": {"id": "a", "usage": usage}})),
+        stream(
+            json!({"type": "message_delta", "delta": {"stop_reason": "max_tokens"}, "usage": {"output_tokens": 7}}),
+        ),
+        stream(json!({"type": "message_stop"})),
+    ];
+    let mut translator = Translator::new();
+    translator.push(input(&lines).as_bytes());
+    let Some(Event::MessageEnd(end)) = translator.poll_event() else { panic!("no end") };
+    let usage = end.usage.unwrap();
+    assert_eq!((usage.total_input_tokens(), usage.output_tokens), (15, 7));
+}
+
+#[test]
 fn a_restart_is_told_for_tools_and_sub_agents_too() {
     let lines = [start("a"), block("tool_use"), start("b"), block("text"), text("ok")];
     assert_eq!(translate(&lines), ["start Bash t1", "restarted 0 0", "text \"ok\""]);

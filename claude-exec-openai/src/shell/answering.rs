@@ -136,6 +136,6 @@ async fn start(endpoint: OpenAi, workspace: Workspace, invocation: Invocation) -
     };
     start.await.map_err(|error: claude_exec::Error| {
         tracing::warn!(%error, "a turn could not be started");
-        ApiError::from_error(&error)
+        failure::from_error(&error)
     })
 }

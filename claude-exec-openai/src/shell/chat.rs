@@ -29,6 +29,10 @@ pub const IGNORED: HeaderName = HeaderName::from_static("x-claude-exec-ignored")
 /// The request header that asks to be refused instead: `true` or `1`.
 pub const STRICT: HeaderName = HeaderName::from_static("x-claude-exec-strict");
 
+/// Text of an answer that is sent in one piece. Far beyond any model's output; an agent that writes more is to
+/// be streamed.
+const MAX_ANSWER: usize = 16 * 1024 * 1024;
+
 /// Answers one chat request, of whatever wire.
 pub(super) async fn answer<B>(
     endpoint: OpenAi,
@@ -70,7 +74,7 @@ where
         let relay = Relay::new(Chunker::new(&stamp, include_usage));
         match Frames::open(answering, relay, record).await {
             Ok(frames) => event_stream(keep_alive(frames, KEEP_ALIVE_INTERVAL)),
-            Err(error) => respond::error(&error),
+            Err(error) => error.to_response(),
         }
     } else {
         match collect(answering).await {
@@ -92,7 +96,12 @@ async fn collect(mut answering: Answering) -> Result<(String, Done), ApiError> {
     let mut collected = Collected::default();
     while let Some(step) = answering.next().await {
         match step {
-            Step::Text { text, paragraph } => collected.push(&text, paragraph),
+            Step::Text { text, paragraph } => {
+                collected.push(&text, paragraph);
+                if collected.len() > MAX_ANSWER {
+                    return Err(failure::too_long());
+                }
+            }
             Step::Void { bytes } => collected.void(bytes),
             Step::Done(mut done) => {
                 let text = done.text.take().unwrap_or_else(|| collected.into_string());
@@ -106,7 +115,7 @@ async fn collect(mut answering: Answering) -> Result<(String, Done), ApiError> {
 }
 
 fn refuse(error: ApiError, record: &mut Record) -> Response<Body> {
-    let response = respond::error(&error);
+    let response = error.to_response();
     record.end(&Err(error));
     response
 }

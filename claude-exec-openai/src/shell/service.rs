@@ -77,7 +77,7 @@ impl OpenAi {
                 Some(_) if method != Method::GET => respond::wrong_method(&Method::GET),
                 Some(name) => match models.one_json(name, self.0.started) {
                     Ok(body) => respond::json(body),
-                    Err(error) => respond::error(&error),
+                    Err(error) => error.to_response(),
                 },
             },
         }))

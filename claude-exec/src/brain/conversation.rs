@@ -166,11 +166,12 @@ impl Seat {
         // Shared, since a resume that finds nothing hands it on to a second process.
         let guard = Arc::new(Mutex::new((self.place, guard)));
         if let Some(record) = shared.load(&id).await? {
-            let resume = invocation.clone().session(SessionChoice::Resume(record.session_id));
+            let resume = invocation.clone().session(SessionChoice::Resume(record.session_id.clone()));
             let mut turn = run_holding(executor, &resume, Arc::clone(&guard)).await?;
             let ahead = read_ahead(&mut turn).await;
             if !ahead.iter().any(is_unknown_session) {
-                return Ok(ConversationTurn { turn, ahead, opening: None, undo: None });
+                let keeping = Keeping { shared, id, record, is_first: false };
+                return Ok(ConversationTurn { turn, ahead, keeping: Some(keeping), writing: None });
             }
             tracing::warn!(conversation = %id, "the CLI no longer has this session; it begins anew");
             while turn.next().await.is_some() {} // its process must be gone before the next one starts
@@ -179,6 +180,7 @@ impl Seat {
         let record = Record { session_id: session_id.clone() };
         shared.save(&id, &record).await?;
         let fresh = invocation.session(SessionChoice::NewWithId(session_id));
+        let keeping = Keeping { shared: Arc::clone(&shared), id: id.clone(), record, is_first: true };
         let turn = match run_holding(executor, &fresh, guard).await {
             Ok(turn) => turn,
             Err(error) => {
@@ -186,7 +188,7 @@ impl Seat {
                 return Err(error);
             }
         };
-        Ok(ConversationTurn { turn, ahead: VecDeque::new(), opening: Some((shared, id)), undo: None })
+        Ok(ConversationTurn { turn, ahead: VecDeque::new(), keeping: Some(keeping), writing: None })
     }
 }
 
@@ -211,7 +213,11 @@ async fn read_ahead(turn: &mut Turn) -> VecDeque<Event> {
     while let Some(event) = turn.next().await {
         let clear = matches!(
             event,
-            Event::ControlResponse(_) | Event::Session(_) | Event::Finished(_) | Event::Error(_)
+            Event::ControlResponse(_)
+                | Event::ControlRequest(_)
+                | Event::Session(_)
+                | Event::Finished(_)
+                | Event::Error(_)
         );
         ahead.push_back(event);
         if clear || ahead.len() == MAX_AHEAD {
@@ -222,7 +228,12 @@ async fn read_ahead(turn: &mut Turn) -> VecDeque<Event> {
 }
 
 fn is_unknown_session(event: &Event) -> bool {
-    matches!(event, Event::Finished(outcome) if outcome.failure() == Some(Failure::UnknownSession))
+    match event {
+        Event::Finished(outcome) => outcome.failure() == Some(Failure::UnknownSession),
+        // Some versions say it on stderr only.
+        Event::Error(error) => error.stderr_tail().contains("No conversation found"),
+        _ => false,
+    }
 }
 
 /// A conversation's running turn: a [`Turn`] in all but the bookkeeping.
@@ -231,9 +242,34 @@ pub struct ConversationTurn {
     turn: Turn,
     /// What was read to see whether the session exists.
     ahead: VecDeque<Event>,
-    /// Set for the first turn of a session: what to undo when it fails.
-    opening: Option<(Arc<Shared>, String)>,
-    undo: Option<(BoxFuture<'static, Result<()>>, Option<Event>)>,
+    keeping: Option<Keeping>,
+    /// A write to the store, and the event that comes after it.
+    writing: Option<(BoxFuture<'static, Result<()>>, Option<Event>)>,
+}
+
+/// What the end of the turn may change in the store.
+struct Keeping {
+    shared: Arc<Shared>,
+    id: String,
+    record: Record,
+    is_first: bool,
+}
+
+impl Keeping {
+    /// What to write when the turn ends with `event`.
+    fn write(self, event: &Event) -> Option<BoxFuture<'static, Result<()>>> {
+        let Self { shared, id, mut record, is_first } = self;
+        let reported = match event {
+            Event::Finished(outcome) if outcome.is_success() => outcome.session_id.clone(),
+            // Else the retry of a failed first message would find that message in its history.
+            _ if is_first => return Some(async move { shared.store.remove(SPACE, &id).await }.boxed()),
+            _ => None,
+        };
+        // Some versions go on under another id after a resume; the old one would be a branch without the rest.
+        let session_id = reported.filter(|reported| *reported != record.session_id)?;
+        record.session_id = session_id;
+        Some(async move { shared.save(&id, &record).await }.boxed())
+    }
 }
 
 impl ConversationTurn {
@@ -265,29 +301,24 @@ impl Stream for ConversationTurn {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Event>> {
         let this = &mut *self;
-        if let Some((undo, event)) = &mut this.undo {
-            if let Err(error) = std::task::ready!(undo.poll_unpin(context)) {
-                tracing::warn!(%error, "a failed first turn could not be undone; the next turn resumes it");
+        if this.writing.is_none() {
+            let event = match this.ahead.pop_front() {
+                Some(event) => Some(event),
+                None => std::task::ready!(this.turn.poll_next_unpin(context)),
+            };
+            let last = event.as_ref().filter(|event| matches!(event, Event::Finished(_) | Event::Error(_)));
+            let write = last.and_then(|event| this.keeping.take()?.write(event));
+            match write {
+                Some(write) => this.writing = Some((write, event)),
+                None => return Poll::Ready(event),
             }
-            let event = event.take();
-            this.undo = None;
-            return Poll::Ready(event);
         }
-        if let Some(event) = this.ahead.pop_front() {
-            return Poll::Ready(Some(event));
+        let Some((write, event)) = &mut this.writing else { return Poll::Pending };
+        if let Err(error) = std::task::ready!(write.poll_unpin(context)) {
+            tracing::warn!(%error, "what became of a conversation could not be kept");
         }
-        let event = std::task::ready!(this.turn.poll_next_unpin(context));
-        let failed = match &event {
-            Some(Event::Finished(outcome)) => !outcome.is_success(),
-            Some(Event::Error(_)) => true,
-            _ => false,
-        };
-        // Else the retry of a failed first message would find that message in its history.
-        if failed && let Some((shared, id)) = this.opening.take() {
-            let undo = async move { shared.store.remove(SPACE, &id).await }.boxed();
-            this.undo = Some((undo, event));
-            return self.poll_next(context);
-        }
+        let event = event.take();
+        this.writing = None;
         Poll::Ready(event)
     }
 }

@@ -1,23 +1,36 @@
 //! The task behind a turn: process to events, with the time limits.
 
 use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt;
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
+use super::limits::{Clock, Limit};
 use crate::error::{Error, Result};
 use crate::executor::{Exit, Frame, Process, Stop, Tail};
-use crate::invocation::Deadlines;
-use crate::protocol::{Event, Outcome, Request, Retry, Translator};
+use crate::invocation::{Deadlines, INITIALIZE_ID};
+use crate::protocol::{
+    Ask, ControlRequest, ControlResponse, Event, Outcome, Reply, Request, Retry, Translator,
+};
 
-/// How long the CLI may take to end after its result, with stdin closed. It takes 16 to 65 ms, and more when
-/// it has MCP servers to end.
-const EXIT_LIMIT: Duration = Duration::from_secs(5);
+/// How long the CLI may take to end after its result, with stdin closed. It takes 16 to 65 ms; with shells in
+/// the background it waits about 5 s for them.
+const EXIT_LIMIT: Duration = Duration::from_secs(8);
 
 /// How long an interrupted turn may take to end. It takes 10 to 70 ms.
 const INTERRUPT_LIMIT: Duration = Duration::from_secs(2);
+
+/// Stops after which a process that gives no exit is given up: one graceful, one firm, one in case.
+const MAX_STOPS: u32 = 3;
+
+/// Lines that may wait to be written; refusals beyond them are not sent.
+const MAX_WRITES: usize = 64;
 
 /// What the caller wants; it only ever gets firmer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,6 +40,13 @@ pub(super) enum Wish {
     Stop,
 }
 
+/// A user message that waits until the CLI has shown that it knows the agent.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) agent_name: String,
+    pub(super) message: Bytes,
+}
+
 pub(super) struct Driver {
     process: Process,
     translator: Translator,
@@ -34,15 +54,13 @@ pub(super) struct Driver {
     events: mpsc::Sender<Event>,
     wishes: watch::Receiver<Wish>,
     pending: VecDeque<Event>,
-    deadlines: Deadlines,
-    started: Instant,
-    last_frame: Option<Instant>,
-    stalled_since: Option<Instant>,
+    clock: Clock,
+    held: Option<Held>,
+    writes: VecDeque<Bytes>,
+    writing: Option<BoxFuture<'static, io::Result<()>>>,
     /// The turn has had its last word: a result, an error, or its cancellation.
     settled: bool,
-    /// The process was told to end, and by when it must have.
-    end_by: Option<Instant>,
-    stopping: bool,
+    stops: u32,
 }
 
 /// What happens next in a turn.
@@ -52,6 +70,7 @@ enum Next {
     Left,
     /// The caller has taken an event.
     Room,
+    Written,
     Frame(Option<Result<Frame>>),
     Due,
 }
@@ -79,6 +98,7 @@ impl Driver {
         events: mpsc::Sender<Event>,
         wishes: watch::Receiver<Wish>,
         deadlines: Deadlines,
+        held: Option<Held>,
     ) -> Self {
         Self {
             process,
@@ -87,43 +107,48 @@ impl Driver {
             events,
             wishes,
             pending: VecDeque::new(),
-            deadlines,
-            started: Instant::now(),
-            last_frame: None,
-            stalled_since: None,
+            clock: Clock::new(deadlines, Instant::now()),
+            held,
+            writes: VecDeque::new(),
+            writing: None,
             settled: false,
-            end_by: None,
-            stopping: false,
+            stops: 0,
         }
     }
 
     /// Runs the process to its end and gives what its caller has not taken yet.
     pub(super) async fn run(mut self) -> Rest {
         let mut left = false;
-        loop {
+        while self.stops <= MAX_STOPS {
             self.hand_over();
-            let (due, limit) = self.next_deadline();
+            self.write_next();
+            let (due, limit) = self.clock.next();
+            // Nothing is awaited outside of this: a child that does not read holds back no stop.
             let next = tokio::select! {
                 biased;
                 Ok(()) = self.wishes.changed() => Next::Wish,
                 () = self.events.closed(), if !left => Next::Left,
                 _ = self.events.reserve(), if !self.pending.is_empty() && !left => Next::Room,
-                frame = self.process.output.next(), if self.pending.is_empty() || self.stopping => {
+                _ = written(&mut self.writing), if self.writing.is_some() => Next::Written,
+                // A turn that is over is read on, though nobody takes its events: they are none.
+                frame = self.process.output.next(), if self.pending.is_empty() || self.settled => {
                     Next::Frame(frame)
                 }
                 () = sleep_until(due) => Next::Due,
             };
             match next {
-                Next::Wish => self.obey().await,
+                Next::Wish => self.obey(),
                 Next::Left => {
                     left = true;
                     self.leave();
                 }
-                Next::Room => self.stalled_since = None,
+                Next::Room => self.clock.flowing(Instant::now()),
+                Next::Written => self.writing = None,
                 Next::Frame(frame) => {
                     if self.take(frame) {
                         break;
                     }
+                    let (due, limit) = self.clock.next();
                     if Instant::now() >= due {
                         self.expire(limit); // a flood of output must not outrun the clock
                     }
@@ -143,36 +168,30 @@ impl Driver {
         while let Some(event) = self.pending.pop_front() {
             if let Err(refused) = self.events.try_send(event) {
                 self.pending.push_front(refused.into_inner());
-                self.stalled_since.get_or_insert_with(Instant::now);
-                return;
+                return self.clock.stalled(Instant::now());
             }
         }
-        self.stalled_since = None;
     }
 
-    /// The next time limit to run out.
-    fn next_deadline(&self) -> (Instant, Limit) {
-        if let Some(end_by) = self.end_by {
-            return (end_by, Limit::End);
+    fn write(&mut self, line: Bytes) {
+        if self.writes.len() < MAX_WRITES {
+            self.writes.push_back(line);
         }
-        let total = (self.started + self.deadlines.total, Limit::Total);
-        let silence = match (self.stalled_since, self.last_frame) {
-            (Some(since), _) => (since + self.deadlines.stall, Limit::Stall),
-            (None, Some(last)) => (last + self.deadlines.idle, Limit::Idle),
-            (None, None) => (self.started + self.deadlines.first_byte, Limit::FirstByte),
-        };
-        if silence.0 < total.0 { silence } else { total }
+    }
+
+    fn write_next(&mut self) {
+        if self.writing.is_none()
+            && let Some(line) = self.writes.pop_front()
+        {
+            let control = Arc::clone(&self.process.control);
+            self.writing = Some(async move { control.write(line).await }.boxed());
+        }
     }
 
     fn expire(&mut self, limit: Limit) {
-        let error = match limit {
-            Limit::End => return self.stop(),
-            Limit::Total => Error::timed_out("the turn", self.deadlines.total),
-            Limit::Idle => Error::timed_out("the next event", self.deadlines.idle),
-            Limit::FirstByte => Error::timed_out("the first output", self.deadlines.first_byte),
-            Limit::Stall => Error::timed_out("reading the events", self.deadlines.stall),
-        };
-        self.settle(Event::Error(error));
+        if limit != Limit::End {
+            self.settle(Event::Error(self.clock.error(limit)));
+        }
         self.stop();
     }
 
@@ -185,29 +204,22 @@ impl Driver {
     }
 
     fn stop(&mut self) {
-        self.stopping = true;
-        // The executor bounds its own ladder; asking again is asking firmly.
-        let how = if self.end_by.is_some() { Stop::Now } else { Stop::GRACEFUL };
+        let how = if self.stops == 0 { Stop::GRACEFUL } else { Stop::Now };
+        self.stops += 1;
+        self.process.control.close_stdin();
         self.process.control.stop(how);
-        self.end_by = Some(Instant::now() + EXIT_LIMIT);
+        self.clock.end_within(Instant::now(), EXIT_LIMIT);
     }
 
-    async fn obey(&mut self) {
+    fn obey(&mut self) {
         let wish = *self.wishes.borrow_and_update();
         match wish {
-            Wish::GoOn => {}
             Wish::Interrupt if !self.settled => {
-                let line = Request::Interrupt.to_line("interrupt");
-                let control = std::sync::Arc::clone(&self.process.control);
-                // A child that no longer reads must not hold the driver: the stop below ends it.
-                let write = tokio::time::timeout(INTERRUPT_LIMIT, control.write(line)).await;
                 self.settle(Event::Cancelled);
-                match write {
-                    Ok(Ok(())) => self.end_by = Some(Instant::now() + INTERRUPT_LIMIT),
-                    _ => self.stop(),
-                }
+                self.write(Request::Interrupt.to_line("interrupt"));
+                self.clock.end_within(Instant::now(), INTERRUPT_LIMIT);
             }
-            Wish::Interrupt => {}
+            Wish::GoOn | Wish::Interrupt => {}
             Wish::Stop => {
                 self.settle(Event::Cancelled);
                 self.stop();
@@ -226,30 +238,26 @@ impl Driver {
 
     /// Takes one frame; true when it was the last.
     fn take(&mut self, frame: Option<Result<Frame>>) -> bool {
-        match frame {
+        let exit = match frame {
             Some(Ok(Frame::Stdout(bytes))) => {
-                self.last_frame = Some(Instant::now());
+                self.clock.output(Instant::now());
                 self.translator.push(&bytes);
                 self.translate();
-                false
+                return false;
             }
             Some(Ok(Frame::Stderr(bytes))) => {
                 self.stderr.push(&bytes);
-                false
+                return false;
             }
-            Some(Ok(Frame::Exit(exit))) => {
-                self.ended(Ok(exit));
-                true
-            }
-            Some(Err(error)) => {
-                self.ended(Err(error));
-                true
-            }
-            None => {
-                self.ended(Ok(Exit::default()));
-                true
-            }
-        }
+            Some(Ok(Frame::Exit(exit))) => Ok(exit),
+            Some(Err(error)) => Err(error),
+            None => Ok(Exit::default()),
+        };
+        self.translator.finish();
+        self.translate();
+        let error = exit.map_or_else(|error| error, |exit| Error::exited(exit, self.stderr.to_text()));
+        self.settle(Event::Error(error));
+        true
     }
 
     fn translate(&mut self) {
@@ -258,39 +266,60 @@ impl Driver {
                 Event::Finished(outcome) => {
                     self.settle(Event::Finished(outcome));
                     self.process.control.close_stdin();
-                    self.end_by.get_or_insert(Instant::now() + EXIT_LIMIT);
+                    if !self.clock.is_ending() {
+                        self.clock.end_within(Instant::now(), EXIT_LIMIT);
+                    }
                 }
                 _ if self.settled => {} // the CLI's own ending of a turn that is over
-                Event::Retry(retry) if retry.is_hopeless() => {
-                    let outcome = hopeless(&retry);
-                    self.pending.push_back(Event::Retry(retry));
-                    self.settle(Event::Finished(Box::new(outcome)));
-                    self.stop();
-                }
-                event => self.pending.push_back(event),
+                event => self.pass_on(event),
             }
         }
     }
 
-    fn ended(&mut self, exit: Result<Exit>) {
-        self.translator.finish();
-        self.translate();
-        match exit {
-            Ok(exit) => self.settle(Event::Error(Error::exited(exit, self.stderr.to_text()))),
-            Err(error) => self.settle(Event::Error(error)),
+    fn pass_on(&mut self, event: Event) {
+        match &event {
+            Event::Retry(retry) if retry.is_hopeless() => {
+                let outcome = hopeless(retry);
+                self.pending.push_back(event);
+                self.settle(Event::Finished(Box::new(outcome)));
+                return self.stop();
+            }
+            Event::ControlResponse(response) if response.request_id == INITIALIZE_ID => {
+                if let Some(held) = self.held.take() {
+                    match know_agent(response, &held.agent_name) {
+                        Ok(()) => self.write(held.message),
+                        Err(error) => {
+                            self.settle(Event::Error(error));
+                            return self.stop();
+                        }
+                    }
+                }
+            }
+            // Nobody above knows what it means, and the CLI would wait for ever.
+            Event::ControlRequest(ControlRequest { request_id, ask: Ask::Other { subtype, .. } }) => {
+                let refusal = Reply::Error(format!("{subtype} is not supported here"));
+                self.write(refusal.to_line(request_id));
+            }
+            _ => {}
         }
+        self.pending.push_back(event);
     }
 }
 
-/// Which limit ran out.
-#[derive(Clone, Copy)]
-enum Limit {
-    FirstByte,
-    Idle,
-    Total,
-    Stall,
-    /// The process was told to end and has not.
-    End,
+async fn written(writing: &mut Option<BoxFuture<'static, io::Result<()>>>) -> io::Result<()> {
+    match writing {
+        Some(writing) => writing.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Refuses to go on with an agent that the CLI did not list: it would run as no agent, with every tool.
+fn know_agent(response: &ControlResponse, name: &str) -> Result<()> {
+    let known = response.agent_names()?;
+    if known.iter().any(|known| known == name) {
+        return Ok(());
+    }
+    Err(Error::not_found(format!("agent {name:?} (the CLI knows {})", known.join(", "))))
 }
 
 /// What a turn comes to whose retries cannot help.

@@ -3,6 +3,7 @@
 #[cfg(feature = "store")]
 mod conversation;
 mod drive;
+mod limits;
 mod turn;
 
 #[cfg(feature = "store")]

@@ -7,11 +7,12 @@ use std::task::{Context, Poll};
 
 use futures::{Stream, StreamExt};
 use tokio::sync::{mpsc, watch};
+use uuid::Uuid;
 
-use super::drive::{Driver, Wish};
+use super::drive::{Driver, Held, Wish};
 use crate::error::{Error, Result};
 use crate::executor::{Control, Executor};
-use crate::invocation::Invocation;
+use crate::invocation::{Invocation, Launch};
 use crate::protocol::{Event, Outcome, Reply};
 
 /// Events that may wait for the caller; then the process is held back.
@@ -32,7 +33,9 @@ const EVENTS_AHEAD: usize = 128;
 ///
 /// # Errors
 ///
-/// When the invocation is invalid or its process cannot be started. What goes wrong later is an event.
+/// When the invocation is invalid or its process cannot be started. What goes wrong later is an event. An agent
+/// that the CLI does not know is an [`Event::Error`] with [`is_not_found`](Error::is_not_found): the prompt is
+/// not sent before the CLI has listed its agents.
 ///
 /// # Cancel safety
 ///
@@ -40,7 +43,7 @@ const EVENTS_AHEAD: usize = 128;
 ///
 /// # Panics
 ///
-/// Outside a tokio runtime with time enabled.
+/// Outside a tokio runtime with time enabled (the local executor needs I/O too: `enable_all`).
 pub async fn run(executor: &dyn Executor, invocation: &Invocation) -> Result<Turn> {
     run_holding(executor, invocation, ()).await
 }
@@ -59,11 +62,15 @@ pub async fn run_holding<G>(executor: &dyn Executor, invocation: &Invocation, gu
 where
     G: Send + 'static,
 {
-    let process = executor.start(invocation.to_command()?).await?;
+    let deadlines = invocation.get_deadlines();
+    let Launch { command, held, agent_name } = invocation.to_launch(Uuid::new_v4())?;
+    let held = agent_name.zip(held).map(|(agent_name, message)| Held { agent_name, message });
+    let start = tokio::time::timeout(deadlines.first_byte, executor.start(command));
+    let process = start.await.map_err(|_| Error::timed_out("starting the CLI", deadlines.first_byte))??;
     let control = Arc::clone(&process.control);
     let (events, receiver) = mpsc::channel(EVENTS_AHEAD);
     let (wish, wishes) = watch::channel(Wish::GoOn);
-    let driver = Driver::new(process, events, wishes, invocation.get_deadlines());
+    let driver = Driver::new(process, events, wishes, deadlines, held);
     tokio::spawn(async move {
         let rest = driver.run().await;
         drop(guard);

@@ -144,7 +144,8 @@ impl fmt::Debug for Stdin {
 pub(crate) fn shell_quote(word: &OsStr) -> String {
     let text = word.to_string_lossy();
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,@%+".contains(c);
-    if !text.is_empty() && text.chars().all(plain) {
+    // zsh expands a word that begins with `=`.
+    if !text.is_empty() && !text.starts_with('=') && text.chars().all(plain) {
         text.into_owned()
     } else {
         format!("'{}'", text.replace('\'', r"'\''"))
@@ -157,8 +158,14 @@ mod tests {
 
     #[test]
     fn words_are_quoted_for_a_shell() {
-        let table =
-            [("a-b=c", "a-b=c"), ("", "''"), ("a b", "'a b'"), ("it's", r"'it'\''s'"), ("$(x)", "'$(x)'")];
+        let table = [
+            ("a-b=c", "a-b=c"),
+            ("=c", "'=c'"),
+            ("", "''"),
+            ("a b", "'a b'"),
+            ("it's", r"'it'\''s'"),
+            ("$(x)", "'$(x)'"),
+        ];
         for (word, quoted) in table {
             assert_eq!(shell_quote(OsStr::new(word)), quoted);
         }

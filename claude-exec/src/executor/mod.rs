@@ -16,7 +16,7 @@ pub use command::{Command, Stdin};
 #[cfg(feature = "test-util")]
 pub use conformance::conformance;
 #[cfg(feature = "local")]
-pub use local::{DEFAULT_GRACE, LocalExecutor};
+pub use local::LocalExecutor;
 #[cfg(feature = "jobs")]
 pub(crate) use output::output_unless;
 #[cfg(feature = "runtime")]

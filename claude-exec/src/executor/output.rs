@@ -97,11 +97,22 @@ pub(crate) async fn output_unless(
 ) -> Result<Output> {
     let mut deadline = pin!(tokio::time::sleep(limit));
     let mut cancelled = pin!(cancelled);
-    let mut process = tokio::select! {
+    let mut start = executor.start(command);
+    let started = tokio::select! {
         biased;
-        () = &mut cancelled => return Err(Error::stopped()),
-        process = executor.start(command) => process?,
-        () = &mut deadline => return Err(Error::timed_out("starting the command", limit)),
+        () = &mut cancelled => Err(Error::stopped()),
+        process = &mut start => Ok(process?),
+        () = &mut deadline => Err(Error::timed_out("starting the command", limit)),
+    };
+    let mut process = match started {
+        Ok(process) => process,
+        Err(why) => {
+            // It may run already, so it is stopped like one that was handed over.
+            if let Ok(Ok(process)) = tokio::time::timeout(STOP_LIMIT, start).await {
+                end(process).await;
+            }
+            return Err(why);
+        }
     };
     let mut kept = Output::default();
     let why = loop {
@@ -122,87 +133,48 @@ pub(crate) async fn output_unless(
             },
         }
     };
-    process.control.stop(Stop::Now);
-    // A later failure to stop changes nothing about `why`; dropping the process is the last resort.
-    let _ = tokio::time::timeout(STOP_LIMIT, gone(&mut process)).await;
+    end(process).await;
     Err(why)
 }
 
-async fn gone(process: &mut Process) {
-    while let Some(Ok(frame)) = process.output.next().await {
-        if matches!(frame, Frame::Exit(_)) {
-            return;
+/// Stops a process and waits until it is gone. Dropping it is the last resort.
+async fn end(mut process: Process) {
+    process.control.stop(Stop::Now);
+    let gone = async {
+        while let Some(Ok(frame)) = process.output.next().await {
+            if matches!(frame, Frame::Exit(_)) {
+                return;
+            }
         }
-    }
+    };
+    // Whether it came in time or not, there is nothing more to do about it.
+    let _ = tokio::time::timeout(STOP_LIMIT, gone).await;
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicBool, Ordering};
-
     use bytes::Bytes;
-    use futures::future::BoxFuture;
-    use futures::{FutureExt, stream};
 
-    use super::super::Control;
+    use super::super::{Scripted, ScriptedHandle, executor_fn};
     use super::*;
 
-    /// Says `frames`, then hangs until it is stopped.
-    struct Fake {
-        frames: Vec<Frame>,
-        hangs: bool,
-        stopped: Arc<AtomicBool>,
-    }
+    const LIMIT: Duration = Duration::from_secs(9);
 
-    struct Stopper(Arc<AtomicBool>, tokio::sync::watch::Sender<bool>);
-
-    impl Control for Stopper {
-        fn write(&self, _: Bytes) -> BoxFuture<'_, io::Result<()>> {
-            async { Ok(()) }.boxed()
-        }
-        fn close_stdin(&self) {}
-        fn stop(&self, _: Stop) {
-            self.0.store(true, Ordering::SeqCst);
-            self.1.send_replace(true);
-        }
-    }
-
-    impl Executor for Fake {
-        fn start(&self, _: Command) -> BoxFuture<'_, Result<Process>> {
-            let (sender, mut receiver) = tokio::sync::watch::channel(false);
-            let frames = stream::iter(self.frames.clone()).map(Ok);
-            let hangs = self.hangs;
-            let end = stream::once(async move {
-                if hangs {
-                    let _ = receiver.wait_for(|stopped| *stopped).await;
-                }
-                Ok(Frame::Exit(Exit::from_code(0)))
-            });
-            let control = Arc::new(Stopper(self.stopped.clone(), sender));
-            async move { Ok(Process { output: frames.chain(end).boxed(), control }) }.boxed()
-        }
-    }
-
-    fn fake(frames: Vec<Frame>, hangs: bool) -> Fake {
-        Fake { frames, hangs, stopped: Arc::default() }
-    }
-
-    fn run(executor: &Fake) -> impl Future<Output = Result<Output>> {
-        output(executor, Command::new("x"), Duration::from_secs(9))
+    async fn run(script: Scripted, cancelled: impl Future<Output = ()>) -> (Result<Output>, ScriptedHandle) {
+        let (process, handle) = script.into_process_with_handle();
+        let process = std::sync::Mutex::new(Some(process));
+        let executor = executor_fn(move |_| Ok(process.lock().unwrap().take().unwrap()));
+        (output_unless(&executor, Command::new("x"), LIMIT, cancelled).await, handle)
     }
 
     #[tokio::test]
     async fn keeps_the_start_of_stdout_and_the_end_of_stderr() {
-        let long = Bytes::from(vec![b'a'; STDOUT_LIMIT - 1]);
-        let frames = vec![
-            Frame::Stdout(long),
-            Frame::Stdout(Bytes::from_static(b"bc")),
-            Frame::Stderr(Bytes::from(vec![b'x'; STDERR_LIMIT])),
-            Frame::Stderr(Bytes::from_static(b"\nwhy\n\n")),
-        ];
-        let output = run(&fake(frames, false)).await.unwrap();
+        let script = Scripted::new()
+            .stdout(vec![b'a'; STDOUT_LIMIT - 1])
+            .stdout(Bytes::from_static(b"bc"))
+            .stderr(vec![b'x'; STDERR_LIMIT])
+            .stderr(Bytes::from_static(b"\nwhy\n\n"));
+        let output = output(&script, Command::new("x"), LIMIT).await.unwrap();
         assert!(output.success() && output.truncated);
         assert_eq!((output.stdout.len(), output.stdout.last()), (STDOUT_LIMIT, Some(&b'b')));
         assert_eq!((output.stderr.len(), output.last_error_line()), (STDERR_LIMIT, "why".to_owned()));
@@ -210,16 +182,17 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_hung_command_is_stopped_at_its_limit() {
-        let executor = fake(vec![], true);
-        let error = run(&executor).await.unwrap_err();
-        assert!(error.is_timeout() && executor.stopped.load(Ordering::SeqCst));
+        let (output, handle) = run(Scripted::new().until_stopped(), std::future::pending()).await;
+        assert!(output.unwrap_err().is_timeout() && handle.is_stopped());
     }
 
     #[tokio::test]
     async fn a_cancelled_command_is_stopped_and_awaited() {
-        let executor = fake(vec![Frame::Stdout(Bytes::from_static(b"x"))], true);
-        let cancel = tokio::task::yield_now();
-        let error = output_unless(&executor, Command::new("x"), Duration::from_secs(9), cancel).await;
-        assert!(error.unwrap_err().is_stopped() && executor.stopped.load(Ordering::SeqCst));
+        let script = || Scripted::new().stdout(Bytes::from_static(b"x")).until_stopped();
+        let (output, handle) = run(script(), tokio::task::yield_now()).await;
+        assert!(output.unwrap_err().is_stopped() && handle.is_stopped());
+        // Also one that was cancelled while it started.
+        let (output, handle) = run(script(), std::future::ready(())).await;
+        assert!(output.unwrap_err().is_stopped() && handle.is_stopped());
     }
 }

@@ -1,6 +1,6 @@
 //! Running a command elsewhere by rewriting it: over ssh, or under a wrapper.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 
 use futures::future::{self, BoxFuture};
 use futures::{FutureExt, TryFutureExt};
@@ -70,8 +70,9 @@ where
 /// Runs commands on `host` by the system's ssh, never asking for anything.
 ///
 /// The command is quoted once for the remote login shell; its variables go before it as `env NAME=value`, so
-/// they are visible in the remote process list: keep secrets in the remote's own environment. Stopping ends
-/// the local ssh; the remote CLI then reads the end of its stdin, and ends after the turn it is in.
+/// they are visible in both process lists and in the rewritten command's `Display`: keep secrets in the remote's
+/// own environment. Stopping ends the local ssh; the remote CLI then reads the end of its stdin, and ends after
+/// the turn it is in, so rules 2 and 7 of [`Executor`] hold only as far as it obeys.
 pub fn ssh(host: impl Into<String>) -> impl Fn(Command) -> Result<Command> + Send + Sync + Clone {
     let host = host.into();
     move |command| {
@@ -80,7 +81,7 @@ pub fn ssh(host: impl Into<String>) -> impl Fn(Command) -> Result<Command> + Sen
         }
         let mut words: Vec<String> = Vec::new();
         if let Some(cwd) = &command.cwd {
-            words.extend(["cd".to_owned(), shell_quote(cwd.as_os_str()), "&&".to_owned()]);
+            words.extend(["cd --".to_owned(), quoted(cwd.as_os_str())?, "&&".to_owned()]);
         }
         words.push("exec".to_owned());
         if !command.env.is_empty() {
@@ -92,15 +93,22 @@ pub fn ssh(host: impl Into<String>) -> impl Fn(Command) -> Result<Command> + Sen
                     let mut pair = name.clone();
                     pair.push("=");
                     pair.push(value);
-                    words.push(shell_quote(&pair));
+                    words.push(quoted(&pair)?);
                 }
-                None => words.extend(["-u".to_owned(), shell_quote(name)]),
+                None => words.extend(["-u".to_owned(), quoted(name)?]),
             }
         }
-        words.extend([&command.program].into_iter().chain(&command.args).map(|word| shell_quote(word)));
+        for word in [&command.program].into_iter().chain(&command.args) {
+            words.push(quoted(word)?);
+        }
         let ssh = ["-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10", "--", &host];
         Ok(Command::new("ssh").args(ssh).arg(words.join(" ")).stdin(command.stdin))
     }
+}
+
+fn quoted(word: &OsStr) -> Result<String> {
+    let text = word.to_str().ok_or_else(|| Error::invalid("command", "must be UTF-8 to travel over ssh"))?;
+    Ok(shell_quote(OsStr::new(text)))
 }
 
 #[cfg(test)]
@@ -119,7 +127,7 @@ mod tests {
         let command =
             Command::new("claude").args(["--model=a b", "it's"]).env("X", "1 2").env_remove("Y").cwd("/w s");
         let over = ssh("user@host")(command).unwrap();
-        let remote = r"cd '/w s' && exec env 'X=1 2' -u Y claude '--model=a b' 'it'\''s'";
+        let remote = r"cd -- '/w s' && exec env 'X=1 2' -u Y claude '--model=a b' 'it'\''s'";
         let expected = ["-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10", "--", "user@host", remote];
         assert_eq!(over, Command::new("ssh").args(expected));
     }

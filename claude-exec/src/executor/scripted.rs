@@ -46,6 +46,9 @@ where
     }
 }
 
+/// Turns of the reader's runtime between a stop and the exit: no process ends at once.
+const LINGER: u32 = 5;
+
 /// What a scripted process says, in order.
 #[derive(Debug, Clone, Default)]
 #[must_use]
@@ -90,8 +93,16 @@ impl Scripted {
             .stdout(event(serde_json::json!({"type": "message_delta", "delta": {"stop_reason": "end_turn"}})))
             .stdout(event(serde_json::json!({"type": "message_stop"})))
             .stdout(line(serde_json::json!({"type": "result", "subtype": "success", "is_error": false,
-                "result": text, "session_id": id, "stop_reason": "end_turn", "num_turns": 1,
+                "result": text, "stop_reason": "end_turn", "num_turns": 1,
                 "total_cost_usd": 0.0, "usage": {"input_tokens": 1, "output_tokens": words}})))
+    }
+
+    /// The line that answers `initialize`, from a CLI that knows these agents.
+    pub fn knows<'n>(agents: impl IntoIterator<Item = &'n str>) -> String {
+        let agents: Vec<_> = agents.into_iter().map(|name| serde_json::json!({"name": name})).collect();
+        let response = serde_json::json!({"subtype": "success", "request_id": "initialize",
+            "response": {"commands": [], "agents": agents}});
+        format!("{}\n", serde_json::json!({"type": "control_response", "response": response}))
     }
 
     /// Adds bytes on stdout.
@@ -138,10 +149,16 @@ impl Scripted {
     }
 }
 
-/// Every start plays the script anew.
+/// Every start plays the script anew, and knows the agent that the command names.
 impl Executor for Scripted {
-    fn start(&self, _command: Command) -> BoxFuture<'_, Result<Process>> {
-        future::ready(Ok(self.clone().into_process())).boxed()
+    fn start(&self, command: Command) -> BoxFuture<'_, Result<Process>> {
+        let mut script = self.clone();
+        let agent = command.args.iter().find_map(|arg| arg.to_str()?.strip_prefix("--agent="));
+        if let Some(agent) = agent {
+            let known = Frame::Stdout(Bytes::from(Self::knows([agent])));
+            script.steps.push_front(Step::Frame(known));
+        }
+        future::ready(Ok(script.into_process())).boxed()
     }
 }
 
@@ -155,7 +172,7 @@ pub struct ScriptedHandle {
 struct Shared {
     written: Vec<u8>,
     stdin_closed: bool,
-    stopped: bool,
+    stops: Vec<Stop>,
     dropped: bool,
     waker: Option<Waker>,
 }
@@ -178,17 +195,34 @@ impl ScriptedHandle {
     /// True when it was stopped, or dropped before its end.
     pub fn is_stopped(&self) -> bool {
         let shared = self.shared();
-        shared.stopped || shared.dropped
+        !shared.stops.is_empty() || shared.dropped
+    }
+
+    /// How it was stopped, in order.
+    pub fn stops(&self) -> Vec<Stop> {
+        self.shared().stops.clone()
+    }
+
+    /// True when its output was read to the end or dropped: nothing of it runs.
+    pub fn is_gone(&self) -> bool {
+        self.shared().dropped
     }
 
     fn play(self, mut steps: VecDeque<Step>) -> impl Stream<Item = Result<Frame>> + Send + 'static {
         let playing = Playing(self);
         let mut ended = false;
+        let mut linger = LINGER;
         stream::poll_fn(move |context| {
             if ended {
                 return Poll::Ready(None);
             }
-            if playing.0.shared().stopped {
+            let stopped = !playing.0.shared().stops.is_empty();
+            if stopped && linger > 0 {
+                linger -= 1;
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            if stopped {
                 ended = true;
                 let exit = Exit { signal: Some(15), stopped: true, ..Exit::default() };
                 return Poll::Ready(Some(Ok(Frame::Exit(exit))));
@@ -237,10 +271,10 @@ impl Control for ScriptedHandle {
         self.shared().stdin_closed = true;
     }
 
-    fn stop(&self, _how: Stop) {
+    fn stop(&self, how: Stop) {
         let waker = {
             let mut shared = self.shared();
-            shared.stopped = true;
+            shared.stops.push(how);
             shared.waker.take()
         };
         if let Some(waker) = waker {

@@ -6,7 +6,6 @@
 //! The order a shell owes its callers: [`RequestId::of`], then [`Keyring::authenticate`], and only then
 //! [`read_body`]. Whoever holds no token learns nothing and costs nothing.
 
-mod api_error;
 mod body;
 mod keyring;
 mod reading;
@@ -14,9 +13,8 @@ mod request_id;
 mod respond;
 pub mod sse;
 
-pub use api_error::ApiError;
 pub use body::Body;
 pub use keyring::{AuthError, KeyName, Keyring, KeyringBuilder, MIN_SECRET_BYTES};
 pub use reading::{BodyError, BodyLimit, read_body};
 pub use request_id::{REQUEST_ID, RequestId};
-pub use respond::{detail, event_stream, json, unauthorized, validation};
+pub use respond::{detail, event_stream, json, unauthorized, validation, with_json};

@@ -52,7 +52,7 @@ pub fn event_stream(frames: impl Stream<Item = Bytes> + Send + 'static) -> Respo
 }
 
 /// A response with JSON text that is ready.
-pub(super) fn with_json(status: StatusCode, text: String) -> Response<Body> {
+pub fn with_json(status: StatusCode, text: impl Into<Bytes>) -> Response<Body> {
     let mut response = Response::new(Body::full(text));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -3,19 +3,29 @@
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use uuid::Uuid;
 
-use super::value::{Invocation, SessionChoice};
+use super::options::SessionChoice;
+use super::value::Invocation;
 use crate::error::{Error, Result};
 use crate::executor::{Command, Stdin};
-use crate::protocol::{Content, Initialize, Request};
+use crate::protocol::{Initialize, Request};
 
 /// The longest single argument Linux takes is 131,071 bytes (`MAX_ARG_STRLEN` less its NUL).
 const MAX_ARG_BYTES: usize = 131_071;
 
 /// The id of the `initialize` request that opens every turn.
 pub(crate) const INITIALIZE_ID: &str = "initialize";
+
+/// A command to start, and what to write once the CLI has said what it knows.
+#[derive(Debug)]
+pub(crate) struct Launch {
+    pub(crate) command: Command,
+    /// The user message, when it waits for the agent to be known.
+    pub(crate) held: Option<Bytes>,
+    pub(crate) agent_name: Option<String>,
+}
 
 impl Invocation {
     /// Builds the command with a fresh message id.
@@ -34,15 +44,19 @@ impl Invocation {
     ///
     /// As [`to_command`](Self::to_command).
     pub fn to_command_with(&self, message_id: Uuid) -> Result<Command> {
-        if self.prompt.is_empty() {
-            return Err(Error::invalid("prompt", "must not be empty"));
-        }
-        // JSON could carry it, but no model can be said to read it, and files and shells behind tools cannot.
-        for (field, text) in self.texts() {
-            if text.contains('\0') {
-                return Err(Error::invalid(field, "must not contain NUL"));
+        let Launch { command, held, .. } = self.to_launch(message_id)?;
+        match (command.stdin.clone(), held) {
+            (Stdin::Open(first), Some(message)) => {
+                Ok(command.stdin(Stdin::Open([first, message].concat().into())))
             }
+            _ => Ok(command),
         }
+    }
+
+    /// Builds the command, and holds the user message back when the CLI must first prove that it knows the
+    /// agent: with stream-json input it runs an unknown one as no agent at all, with every tool (2.1.330).
+    pub(crate) fn to_launch(&self, message_id: Uuid) -> Result<Launch> {
+        self.check()?;
         let mut command = Command::new(checked("program", &self.program)?);
         command.args = self.to_args()?;
         if let Some(cwd) = &self.cwd {
@@ -58,24 +72,41 @@ impl Invocation {
             // Belt and braces beside `client_composed`: either alone keeps `@path` from being read.
             command = command.env("CLAUDE_CODE_DISABLE_FILE_MENTIONS", "1");
         }
-        let mut stdin = BytesMut::new();
-        if self.initialize != Initialize::default() {
+        let mut first = BytesMut::new();
+        if self.initialize != Initialize::default() || self.agent_name.is_some() {
             let request = Request::Initialize(self.initialize.clone());
-            stdin.extend_from_slice(&request.to_line(INITIALIZE_ID));
+            first.extend_from_slice(&request.to_line(INITIALIZE_ID));
         }
-        stdin.extend_from_slice(&self.prompt.to_line(message_id, !self.expand_prompt));
-        Ok(command.stdin(Stdin::Open(stdin.freeze())))
+        let message = self.prompt.to_line(message_id, !self.expand_prompt);
+        let agent_name = self.agent_name.clone();
+        let held = if agent_name.is_some() {
+            Some(message)
+        } else {
+            first.extend_from_slice(&message);
+            None
+        };
+        Ok(Launch { command: command.stdin(Stdin::Open(first.freeze())), held, agent_name })
     }
 
-    /// Every text that travels on stdin, by its field's name.
-    fn texts(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        let prompt = match &self.prompt {
-            Content::Text(text) => Some(("prompt", text.as_str())),
-            Content::Blocks(_) => None,
-        };
-        let system = self.initialize.system_prompt.as_deref().map(|text| ("system_prompt", text));
-        let append = self.initialize.append_system_prompt.as_deref();
-        prompt.into_iter().chain(system).chain(append.map(|text| ("append_system_prompt", text)))
+    /// Refuses texts that no turn can carry.
+    fn check(&self) -> Result<()> {
+        if self.prompt.is_empty() {
+            return Err(Error::invalid("prompt", "must not be empty"));
+        }
+        // JSON could carry a NUL; the shells and files behind tools cannot.
+        if self.prompt.has_nul() {
+            return Err(Error::invalid("prompt", "must not contain NUL"));
+        }
+        let system = [
+            ("system_prompt", &self.initialize.system_prompt),
+            ("append_system_prompt", &self.initialize.append_system_prompt),
+        ];
+        for (field, text) in system {
+            if text.as_ref().is_some_and(|text| text.contains('\0')) {
+                return Err(Error::invalid(field, "must not contain NUL"));
+            }
+        }
+        Ok(())
     }
 
     fn to_args(&self) -> Result<Vec<OsString>> {
@@ -109,8 +140,6 @@ impl Invocation {
         )?;
         if self.ask_permission {
             args.value("--permission-prompt-tool", "permission_prompt_tool", "stdio")?;
-        } else {
-            args.value("--permission-prompts", "permission_prompts", "none")?;
         }
         if let Some(tools) = &self.tools {
             args.list("--tools", "tools", tools)?;
@@ -186,9 +215,11 @@ fn checked(field: &'static str, value: &OsStr) -> Result<OsString> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::invocation::PermissionMode;
-    use crate::protocol::SessionId;
+    use crate::protocol::{Content, SessionId};
 
     const ID: &str = "6f1c1e0a-3a52-4b57-9d7b-0b1f4c2d3e4f";
 
@@ -212,7 +243,6 @@ mod tests {
             &[
                 "--no-session-persistence",
                 "--model=haiku",
-                "--permission-prompts=none",
                 "--tools=",
                 "--strict-mcp-config",
                 "--setting-sources=",
@@ -238,7 +268,6 @@ mod tests {
                 "--max-budget-usd=5",
                 "--agent=recruiter-triage",
                 "--permission-mode=bypassPermissions",
-                "--permission-prompts=none",
                 "--disallowedTools=AskUserQuestion,EnterPlanMode,ExitPlanMode",
                 "--add-dir=/srv/-odd",
             ],
@@ -281,6 +310,9 @@ mod tests {
         let talk = || Invocation::conversational("hi");
         let table = [
             (Invocation::conversational(" \n"), "prompt"),
+            (Invocation::agent(Content::Blocks(vec![json!({"type": "text", "text": " "})])), "prompt"),
+            (Invocation::agent(Content::Blocks(vec![json!({"type": "text", "text": "a\0b"})])), "prompt"),
+            (talk().system_prompt("a\0b"), "system_prompt"),
             (talk().max_budget_usd(f64::NAN), "max_budget_usd"),
             (talk().max_budget_usd(f64::INFINITY), "max_budget_usd"),
             (talk().max_budget_usd(-5.0), "max_budget_usd"),
@@ -311,6 +343,15 @@ mod tests {
         let invocation = Invocation::conversational("hi");
         let id = Uuid::nil();
         assert_eq!(invocation.to_command_with(id).unwrap(), invocation.clone().to_command_with(id).unwrap());
+    }
+
+    #[test]
+    fn the_message_waits_until_the_agent_is_known() {
+        let launch = Invocation::agent("do it").agent_name("deploy").to_launch(Uuid::nil()).unwrap();
+        let Stdin::Open(first) = launch.command.stdin else { panic!("stdin stays open") };
+        assert!(first.starts_with(b"{\"request\":{\"subtype\":\"initialize\"}"));
+        assert_eq!(launch.held, Some(Content::from("do it").to_line(Uuid::nil(), true)));
+        assert_eq!(Invocation::agent("do it").to_launch(Uuid::nil()).unwrap().held, None);
     }
 
     #[test]

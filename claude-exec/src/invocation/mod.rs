@@ -6,8 +6,12 @@
 //! turns too.
 
 mod argv;
+mod options;
 mod preset;
 mod value;
 
+#[cfg(feature = "runtime")]
+pub(crate) use argv::{INITIALIZE_ID, Launch};
+pub use options::{Deadlines, Effort, PermissionMode, SessionChoice};
 pub use preset::SPOKEN_SYSTEM_PROMPT;
-pub use value::{Deadlines, Effort, Invocation, PermissionMode, SessionChoice};
+pub use value::Invocation;

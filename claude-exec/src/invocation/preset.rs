@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::value::{Deadlines, Invocation, PermissionMode, SessionChoice};
+use super::options::{Deadlines, PermissionMode, SessionChoice};
+use super::value::Invocation;
 use crate::protocol::Content;
 
 /// The system prompt of the conversational preset: an answer that is read aloud.
@@ -56,6 +57,7 @@ impl Invocation {
     /// |---|---|
     /// | permission mode unset | the CLI's default asks, and unattended asking is refusing: widening it is the caller's word |
     /// | `AskUserQuestion`, `EnterPlanMode`, `ExitPlanMode` refused | nobody is there to answer; the run would hang or end |
+    /// | `CLAUDE_CODE_DISABLE_BACKGROUND_TASKS=1` | the turn ends at its result; what ran on behind it would be killed |
     /// | a kept session | it can be looked at, and resumed, after the run |
     ///
     /// 2,700 s in all.
@@ -63,6 +65,7 @@ impl Invocation {
         Self::new(prompt.into(), Deadlines::within(AGENT_LIMIT))
             .session(SessionChoice::New)
             .disallowed_tools(["AskUserQuestion", "EnterPlanMode", "ExitPlanMode"])
+            .env("CLAUDE_CODE_DISABLE_BACKGROUND_TASKS", "1")
     }
 
     /// An emergency turn that a person follows: tools, and every use of one that no rule allows is asked for.

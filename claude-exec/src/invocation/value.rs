@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fmt;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::protocol::{Content, Initialize, SessionId};
+use super::options::{Deadlines, Effort, PermissionMode, SessionChoice};
+use crate::protocol::{Content, Initialize};
 
 /// What to ask of the CLI: a plain value; asking twice is asking the same.
 ///
@@ -23,7 +24,7 @@ use crate::protocol::{Content, Initialize, SessionId};
 /// assert!(command.args.iter().all(|arg| !arg.to_string_lossy().contains("please")));
 /// # Ok::<(), claude_exec::Error>(())
 /// ```
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 #[must_use]
 pub struct Invocation {
     pub(super) program: OsString,
@@ -50,114 +51,6 @@ pub struct Invocation {
     pub(super) cwd: Option<PathBuf>,
     pub(super) env: BTreeMap<String, OsString>,
     pub(super) deadlines: Deadlines,
-}
-
-/// Which session the turn belongs to.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum SessionChoice {
-    /// None that is kept: no session file is written.
-    #[default]
-    Ephemeral,
-    /// A new one with an id of the CLI's choosing, kept.
-    New,
-    /// A new one with this id; the CLI refuses an id that exists.
-    NewWithId(SessionId),
-    /// The one with this id, which must exist for this working directory.
-    Resume(SessionId),
-}
-
-/// How hard the model thinks (`--effort`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Effort {
-    /// `low`
-    Low,
-    /// `medium`
-    Medium,
-    /// `high`
-    High,
-    /// `xhigh`
-    XHigh,
-    /// `max`
-    Max,
-}
-
-impl Effort {
-    /// The CLI's word.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Low => "low",
-            Self::Medium => "medium",
-            Self::High => "high",
-            Self::XHigh => "xhigh",
-            Self::Max => "max",
-        }
-    }
-}
-
-/// Which tools run without asking (`--permission-mode`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum PermissionMode {
-    /// The CLI's default: reads are free, everything else asks.
-    Default,
-    /// Edits of files run too.
-    AcceptEdits,
-    /// Nothing is changed.
-    Plan,
-    /// What no rule allows is refused, not asked.
-    DontAsk,
-    /// Everything runs. Under root the CLI refuses it unless `IS_SANDBOX=1`.
-    BypassPermissions,
-}
-
-impl PermissionMode {
-    /// The CLI's word.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Default => "default",
-            Self::AcceptEdits => "acceptEdits",
-            Self::Plan => "plan",
-            Self::DontAsk => "dontAsk",
-            Self::BypassPermissions => "bypassPermissions",
-        }
-    }
-}
-
-impl std::str::FromStr for PermissionMode {
-    type Err = crate::Error;
-
-    /// Takes the CLI's words.
-    fn from_str(text: &str) -> crate::Result<Self> {
-        let all = [Self::Default, Self::AcceptEdits, Self::Plan, Self::DontAsk, Self::BypassPermissions];
-        all.into_iter().find(|mode| mode.as_str() == text).ok_or_else(|| {
-            let words = all.map(Self::as_str).join(", ");
-            crate::Error::invalid("permission_mode", format!("must be one of {words}"))
-        })
-    }
-}
-
-/// The time limits of one turn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Deadlines {
-    /// From the start to the first byte of stdout. A cold CLI has been seen to take 3 s.
-    pub first_byte: Duration,
-    /// Between two events. While it retries, the CLI is silent for minutes.
-    pub idle: Duration,
-    /// The whole turn.
-    pub total: Duration,
-    /// How long the turn may wait for its caller to take an event, so that a reader who has stalled does not
-    /// keep a process and a slot.
-    pub stall: Duration,
-}
-
-impl Deadlines {
-    /// Limits for a turn that may take `total` in all.
-    pub const fn within(total: Duration) -> Self {
-        Self { first_byte: Duration::from_secs(60), idle: total, total, stall: Duration::from_secs(30) }
-    }
 }
 
 impl Invocation {
@@ -370,10 +263,10 @@ impl Invocation {
         self
     }
 
-    /// Leaves out the environment block and everything but an API key as credential
-    /// (`CLAUDE_CODE_SIMPLE=1`): half the request, and logins are never read.
-    pub fn api_key_only(self, yes: bool) -> Self {
-        if yes { self.env("CLAUDE_CODE_SIMPLE", "1") } else { self }
+    /// Leaves out the environment block and every credential but an API key (`CLAUDE_CODE_SIMPLE=1`): half the
+    /// request, and logins are never read.
+    pub fn api_key_only(self) -> Self {
+        self.env("CLAUDE_CODE_SIMPLE", "1")
     }
 
     /// Sets the time limits.
@@ -390,5 +283,24 @@ impl Invocation {
     /// The working directory.
     pub fn get_cwd(&self) -> Option<&std::path::Path> {
         self.cwd.as_deref()
+    }
+}
+
+/// Shows names and sizes: never a prompt, a variable's value or an MCP server's configuration.
+impl fmt::Debug for Invocation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Invocation")
+            .field("program", &self.program)
+            .field("prompt", &self.prompt)
+            .field("initialize", &self.initialize)
+            .field("session", &self.session)
+            .field("model", &self.model)
+            .field("agent_name", &self.agent_name)
+            .field("permission_mode", &self.permission_mode)
+            .field("tools", &self.tools)
+            .field("cwd", &self.cwd)
+            .field("env", &self.env.keys().collect::<Vec<_>>())
+            .field("deadlines", &self.deadlines)
+            .finish_non_exhaustive()
     }
 }

@@ -8,7 +8,7 @@ use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
 use serde_json::json;
 
-use super::record::{Ending, JobReport};
+use super::report::{Ending, JobReport};
 use super::request::JobRequest;
 use super::runner::{Job, Runner};
 use super::workspace::Workspace;
@@ -38,8 +38,8 @@ pub enum Place {
 
 /// Runs each job as one turn of the CLI in a workspace of its own.
 ///
-/// The invocation is the template's; the runner sets what the request promises: working directory, budget and time
-/// limit. The slot and the workspace are given back when the process and all its descendants are gone.
+/// The invocation is the template's; the runner sets what the request promises: working directory, budget, time
+/// limit, and the model when the request names one. The slot and the workspace are given back when the process and all its descendants are gone.
 #[derive(Clone)]
 pub struct AgentRunner {
     executor: Arc<dyn Executor>,
@@ -53,7 +53,7 @@ type Template = dyn Fn(&JobRequest) -> Result<Invocation> + Send + Sync;
 impl AgentRunner {
     /// A runner whose jobs get a checkout when `workspaces` has a base, and an empty directory otherwise.
     ///
-    /// `template` makes the invocation of a request: prompt, agent, permissions, tools, model. It is asked at
+    /// `template` makes the invocation of a request: prompt, agent, permissions, tools. It is asked at
     /// submission too, so that what it refuses is never queued.
     pub fn new(
         executor: Arc<dyn Executor>,
@@ -72,7 +72,10 @@ impl AgentRunner {
     }
 
     fn invocation(&self, request: &JobRequest) -> Result<Invocation> {
-        let invocation = (self.template)(request)?.max_budget_usd(request.max_budget_usd);
+        let mut invocation = (self.template)(request)?.max_budget_usd(request.max_budget_usd);
+        if let Some(model) = &request.model {
+            invocation = invocation.model(model);
+        }
         let mut deadlines = invocation.get_deadlines();
         // A silence as long as the template's whole turn was no limit of its own.
         if deadlines.idle >= deadlines.total {
@@ -113,14 +116,11 @@ impl AgentRunner {
         let Job { slot, events, cancelled, .. } = job;
         // The slot goes last: whoever gets it next finds the workspace gone.
         let start = brain::run_holding(&*self.executor, &invocation, (workspace, slot));
-        let turn = tokio::select! {
-            biased;
-            () = cancelled.wait() => return Ending::cancelled(),
-            turn = tokio::time::timeout(START_LIMIT, start) => match turn {
-                Ok(Ok(turn)) => turn,
-                Ok(Err(error)) => return Ending::error(error.to_string()),
-                Err(_) => return Ending::error(Error::timed_out("starting the agent", START_LIMIT).to_string()),
-            },
+        // Not left alone on a cancel: what has been started must be stopped and awaited, which takes a turn.
+        let turn = match tokio::time::timeout(START_LIMIT, start).await {
+            Ok(Ok(turn)) => turn,
+            Ok(Err(error)) => return Ending::error(error.to_string()),
+            Err(_) => return Ending::error(Error::timed_out("starting the agent", START_LIMIT).to_string()),
         };
         let handle = turn.handle();
         let stop = async {

@@ -174,7 +174,61 @@ fn symref_branch(answer: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
+    use crate::executor::{Process, Scripted, executor_fn};
+
+    /// A base whose commands are counted and played by `process`.
+    fn base(process: impl Fn() -> Process + Send + Sync + 'static) -> (Base, Arc<AtomicUsize>) {
+        let count = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&count);
+        let executor = Arc::new(executor_fn(move |_| {
+            counter.fetch_add(1, Ordering::SeqCst);
+            Ok(process())
+        }));
+        let git = Git { executor, program: "git".into() };
+        let (debounce, limit) = (Duration::from_secs(15), Duration::from_secs(120));
+        (Base::new("/base".into(), git, debounce, limit), count)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn fetches_are_shared_and_debounced_also_failed_ones() {
+        let (base, count) = base(|| Scripted::new().stderr("fatal: no\n").exit(128).into_process());
+        let failed = Some("git fetch failed: fatal: no".to_owned());
+        let both = futures::future::join(base.refresh(), base.refresh()).await;
+        assert_eq!(both, (failed.clone(), failed.clone()));
+        tokio::time::advance(Duration::from_secs(14)).await;
+        assert_eq!((base.refresh().await, count.load(Ordering::SeqCst)), (failed.clone(), 1));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!((base.refresh().await, count.load(Ordering::SeqCst)), (failed, 2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_hung_fetch_goes_on_for_those_who_stay_and_no_longer_than_its_limit() {
+        let (base, count) = base(|| Scripted::new().until_stopped().into_process());
+        let mut first = Box::pin(base.refresh());
+        assert!(futures::poll!(&mut first).is_pending());
+        tokio::time::advance(Duration::from_secs(100)).await;
+        let mut second = Box::pin(base.refresh());
+        assert!(futures::poll!(&mut second).is_pending());
+        drop(first);
+        let started = Instant::now();
+        assert_eq!(second.await, Some("git fetch took longer than 120s".to_owned()));
+        assert_eq!((started.elapsed().as_secs(), count.load(Ordering::SeqCst)), (20, 1));
+    }
+
+    #[tokio::test]
+    async fn a_fetch_that_nobody_waits_for_is_stopped() {
+        let (process, handle) = Scripted::new().until_stopped().into_process_with_handle();
+        let process = Mutex::new(Some(process));
+        let (base, count) = base(move || process.lock().unwrap().take().unwrap());
+        let mut only = Box::pin(base.refresh());
+        assert!(futures::poll!(&mut only).is_pending());
+        drop(only);
+        assert!(handle.is_stopped());
+        assert_eq!(count.load(Ordering::SeqCst), 1);
+    }
 
     #[test]
     fn the_remote_names_its_default_branch() {

@@ -9,6 +9,9 @@ use super::cancel::Cancelled;
 use crate::error::{Error, Result};
 use crate::executor::{Command, Executor, Output, output_unless};
 
+/// Bytes of a complaint with what came before it: one line of a log.
+const COMPLAINT_LIMIT: usize = 300;
+
 /// Runs git where the jobs run.
 #[derive(Clone)]
 pub(super) struct Git {
@@ -55,14 +58,22 @@ impl Git {
     }
 }
 
-/// What git said when it refused, in one line: its first complaint, since advice may follow.
+/// What git said when it refused, in one line.
 pub(super) fn refused(step: &'static str, output: &Output) -> Error {
-    let text = String::from_utf8_lossy(&output.stderr);
-    let complaint = ["fatal: ", "error: "]
-        .into_iter()
-        .find_map(|mark| text.lines().find(|line| line.starts_with(mark)).map(str::to_owned))
-        .unwrap_or_else(|| output.last_error_line());
+    let complaint = complaint(&String::from_utf8_lossy(&output.stderr));
     Error::failed(step, if complaint.is_empty() { output.exit.to_string() } else { complaint })
+}
+
+/// The lines up to the one that is fatal, since ssh gives its reason before git does and advice comes after; the
+/// first line when none is.
+fn complaint(stderr: &str) -> String {
+    let lines: Vec<_> = stderr.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let fatal = lines.iter().position(|line| line.starts_with("fatal: ") || line.starts_with("error: "));
+    let all = lines[..fatal.map_or(lines.len().min(1), |fatal| fatal + 1)].join("; ");
+    match fatal {
+        Some(fatal) if all.len() > COMPLAINT_LIMIT => lines[fatal].to_owned(),
+        _ => all,
+    }
 }
 
 /// Sets what keeps git, and what git starts, from asking anyone and from running hooks.
@@ -85,4 +96,30 @@ pub(super) fn quiet(command: Command) -> Command {
 pub(super) fn first_line(output: &Output) -> Option<String> {
     let text = String::from_utf8_lossy(&output.stdout);
     text.lines().next().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_complaint_has_its_reason_and_not_the_advice() {
+        let long = format!("{}\nfatal: no\n", "remote: x\n".repeat(99));
+        let table = [
+            ("", ""),
+            ("fatal: no\n\nPlease make sure that it exists.\n", "fatal: no"),
+            (
+                "git@h: Permission denied (publickey).\r\nfatal: no\nadvice",
+                "git@h: Permission denied (publickey).; fatal: no",
+            ),
+            (
+                "git-crypt: key: not a key\nIf this key was made long ago,\nconvert it.",
+                "git-crypt: key: not a key",
+            ),
+            (&long, "fatal: no"),
+        ];
+        for (stderr, expected) in table {
+            assert_eq!(complaint(stderr), expected);
+        }
+    }
 }

@@ -12,7 +12,8 @@ use tokio::sync::oneshot;
 use super::gate::{Gate, Slot, Waiting};
 use super::live::{Live, Why};
 use super::log::Log;
-use super::record::{Ending, JobId, JobRecord};
+use super::record::{JobId, JobRecord};
+use super::report::Ending;
 use super::runner::{Job, Runner};
 use super::shelf::Shelf;
 use super::timestamp::Timestamp;
@@ -27,6 +28,10 @@ const CANCEL_LIMIT: Duration = Duration::from_secs(30);
 /// job may keep, 32 MiB at most.
 const RECENT_LOGS: usize = 32;
 
+/// Failed additions that are remembered while the store is out of order. What is forgotten is found as
+/// interrupted at the next start.
+const DOUBTFUL_LIMIT: usize = 1_000;
+
 /// What all jobs of a registry share.
 pub(super) struct Core {
     pub(super) shelf: Shelf,
@@ -37,6 +42,8 @@ pub(super) struct Core {
     pub(super) live: Mutex<HashMap<JobId, Arc<Live>>>,
     /// The events of the jobs that ended last, oldest first.
     pub(super) recent: Mutex<VecDeque<(JobId, Arc<Log>)>>,
+    /// Jobs whose addition failed but may have happened, with their keys: to be removed before anyone meets them.
+    pub(super) doubtful: Mutex<VecDeque<(JobId, Option<String>)>>,
     /// About how many jobs are on the shelf.
     pub(super) kept: AtomicUsize,
 }
@@ -62,6 +69,9 @@ impl Core {
         match self.shelf.add(&record, job.key.as_deref()).await {
             Ok(Written::Applied) => {}
             refused => {
+                if refused.is_err() {
+                    self.doubt(&job).await;
+                }
                 self.live().remove(&job.id);
                 // Nobody left to tell is fine: nothing was begun.
                 let _ = reply.send(refused.map(|_| None));
@@ -80,6 +90,7 @@ impl Core {
     }
 
     async fn run(&self, job: &Live, slot: Slot) -> Ending {
+        let slot = Arc::new(slot);
         job.start((self.clock)());
         if let Err(error) = self.save(job).await {
             // After a crash this job would count as one that was queued: no reason not to run it.
@@ -87,7 +98,8 @@ impl Core {
         }
         let (id, request) = (job.id.clone(), job.snapshot().request);
         let cancelled = job.cancelled.clone();
-        let task = Job { id, request, slot, events: job.sink(), cancelled: cancelled.clone() };
+        let task =
+            Job { id, request, slot: Arc::clone(&slot), events: job.sink(), cancelled: cancelled.clone() };
         let run = async { self.runner.run(task).await };
         let overdue = async {
             cancelled.wait().await;
@@ -131,6 +143,41 @@ impl Core {
             }
         }
         job.set_done();
+    }
+
+    async fn doubt(&self, job: &Live) {
+        {
+            let mut doubtful = self.doubtful();
+            doubtful.push_back((job.id.clone(), job.key.clone()));
+            if doubtful.len() > DOUBTFUL_LIMIT {
+                doubtful.pop_front();
+            }
+        }
+        if let Err(error) = self.settle_doubts().await {
+            tracing::warn!(job = %job.id, %error, "cannot remove a job that could not be added; trying again later");
+        }
+    }
+
+    /// Removes what may have been added although that failed.
+    pub(super) async fn settle_doubts(&self) -> Result<()> {
+        let doubts = self.doubtful().clone();
+        for doubt in doubts {
+            self.shelf.remove(&doubt.0, doubt.1.as_deref()).await?;
+            self.doubtful().retain(|other| *other != doubt);
+        }
+        Ok(())
+    }
+
+    fn doubtful(&self) -> MutexGuard<'_, VecDeque<(JobId, Option<String>)>> {
+        self.doubtful.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Removes the old jobs, also from memory.
+    pub(super) async fn sweep(&self, ttl: Duration, room: usize) -> Result<usize> {
+        let swept = self.shelf.sweep((self.clock)(), ttl, room).await?;
+        self.recent().retain(|(id, _)| !swept.removed.contains(id));
+        self.kept.store(swept.kept, Ordering::Relaxed);
+        Ok(swept.kept)
     }
 
     /// Saves the ended jobs that could not be saved when they ended.

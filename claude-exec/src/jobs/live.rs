@@ -6,7 +6,8 @@ use tokio::sync::watch;
 
 use super::cancel::{Cancelled, Canceller};
 use super::log::Log;
-use super::record::{Ending, JobId, JobRecord, JobStatus};
+use super::record::{JobId, JobRecord, JobStatus};
+use super::report::Ending;
 use super::sink::EventSink;
 use super::timestamp::Timestamp;
 

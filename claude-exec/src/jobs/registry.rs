@@ -8,89 +8,24 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 
+use super::config::RegistryConfig;
 use super::gate::{Gate, Waiting};
 use super::life::Core;
 use super::live::{Live, Why};
 use super::log::JobEvents;
-use super::record::{Ending, JobId, JobRecord, JobSummary};
+use super::record::{JobId, JobRecord, JobSummary};
+use super::report::Ending;
 use super::request::JobRequest;
 use super::runner::Runner;
 use super::shelf::Shelf;
 use super::sink::status_json;
-use super::timestamp::Timestamp;
 use crate::error::{Error, Result};
 use crate::store::Store;
 
-/// How long an ended job is kept by default.
-pub const DEFAULT_TTL: Duration = Duration::from_secs(3600);
-/// Jobs kept in all by default: a list of them stays one answer, and a full store some tens of megabytes.
-pub const DEFAULT_MAX_JOBS: usize = 1_000;
 /// Bytes of an idempotency key.
 pub const KEY_LIMIT: usize = 255;
 /// Bounds of the pause between two sweeps; in between it is a tenth of the time to live.
 const SWEEP_PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
-
-/// How jobs are kept.
-#[derive(Clone)]
-#[must_use]
-pub struct RegistryConfig {
-    owner: String,
-    ttl: Duration,
-    max_jobs: usize,
-    clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
-}
-
-impl RegistryConfig {
-    /// An hour after their end, at most 1,000, by this machine's clock.
-    pub fn new() -> Self {
-        Self {
-            owner: "local".to_owned(),
-            ttl: DEFAULT_TTL,
-            max_jobs: DEFAULT_MAX_JOBS,
-            clock: Arc::new(Timestamp::now),
-        }
-    }
-
-    /// Sets the name of this server, the same after a restart; only needed when several share one store.
-    pub fn owner(mut self, name: impl Into<String>) -> Self {
-        self.owner = name.into();
-        self
-    }
-
-    /// Sets how long an ended job is kept.
-    pub fn ttl(mut self, ttl: Duration) -> Self {
-        self.ttl = ttl;
-        self
-    }
-
-    /// Sets how many jobs are kept; beyond that the oldest ended ones go early.
-    pub fn max_jobs(mut self, jobs: usize) -> Self {
-        self.max_jobs = jobs;
-        self
-    }
-
-    /// Sets where the time comes from.
-    pub fn clock(mut self, now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
-        self.clock = Arc::new(now);
-        self
-    }
-}
-
-impl Default for RegistryConfig {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl fmt::Debug for RegistryConfig {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RegistryConfig")
-            .field("owner", &self.owner)
-            .field("ttl", &self.ttl)
-            .field("max_jobs", &self.max_jobs)
-            .finish_non_exhaustive()
-    }
-}
 
 /// What became of a submission.
 #[derive(Debug, Clone, PartialEq)]
@@ -156,6 +91,7 @@ impl Registry {
             clock: config.clock,
             live: Mutex::default(),
             recent: Mutex::default(),
+            doubtful: Mutex::default(),
             kept: AtomicUsize::new(swept.kept),
         });
         let sweeper = tokio::spawn(sweep_for_ever(Arc::clone(&core), config.ttl, config.max_jobs));
@@ -202,6 +138,7 @@ impl Registry {
 
     async fn known(&self, key: Option<&str>, request: &JobRequest) -> Result<Option<Submitted>> {
         let Some(key) = key else { return Ok(None) };
+        self.0.core.settle_doubts().await?;
         let Some(id) = self.0.core.shelf.id_of(key).await? else { return Ok(None) };
         match self.0.core.get(&id).await {
             Ok(record) if record.request == *request => Ok(Some(Submitted { record, created: false })),
@@ -218,9 +155,8 @@ impl Registry {
             return Ok(());
         }
         let room = (max - max / 10).min(max.saturating_sub(1));
-        let swept = core.shelf.sweep((core.clock)(), self.0.ttl, room).await?;
-        core.kept.store(swept.kept, Ordering::Relaxed);
-        if swept.kept < max { Ok(()) } else { Err(Error::queue_full(max)) }
+        let kept = core.sweep(self.0.ttl, room).await?;
+        if kept < max { Ok(()) } else { Err(Error::queue_full(max)) }
     }
 
     fn begin(&self, job: Live, waiting: Waiting) -> Result<oneshot::Receiver<Result<Option<JobRecord>>>> {
@@ -350,6 +286,9 @@ impl Registry {
         for job in left {
             core.finish(&job, Ending::cancelled()).await;
         }
+        if let Err(error) = core.save_late().await {
+            tracing::warn!(%error, "jobs that could not be saved are forgotten");
+        }
     }
 }
 
@@ -370,12 +309,12 @@ async fn sweep_for_ever(core: Arc<Core>, ttl: Duration, room: usize) {
     loop {
         tokio::time::sleep(pause).await;
         let sweep = async {
+            core.settle_doubts().await?;
             core.save_late().await?;
-            core.shelf.sweep((core.clock)(), ttl, room).await
+            core.sweep(ttl, room).await
         };
-        match sweep.await {
-            Ok(swept) => core.kept.store(swept.kept, Ordering::Relaxed),
-            Err(error) => tracing::warn!(%error, "cannot sweep the jobs; trying again later"),
+        if let Err(error) = sweep.await {
+            tracing::warn!(%error, "cannot sweep the jobs; trying again later");
         }
     }
 }

@@ -78,6 +78,9 @@ impl JobRequest {
         if self.agent.is_empty() {
             return Err(Error::invalid("agent", "must not be empty"));
         }
+        if self.agent.chars().any(char::is_control) {
+            return Err(Error::invalid("agent", "must not contain control characters"));
+        }
         // Neither NaN nor infinity: the CLI takes both, and then has no budget at all.
         if !(self.max_budget_usd.is_finite() && self.max_budget_usd > 0.0) {
             return Err(Error::invalid("max_budget_usd", "must be a number above 0"));
@@ -129,11 +132,13 @@ mod tests {
             change(&mut request);
             request.validate().err().and_then(|error| error.field())
         };
-        let table: [(fn(&mut JobRequest), Option<&str>); 10] = [
+        type Row = (fn(&mut JobRequest), Option<&'static str>);
+        let table: [Row; 11] = [
             (|_| {}, None),
             (|request| request.prompt = " \n".into(), Some("prompt")),
             (|request| request.prompt = "x".repeat(PROMPT_LIMIT + 1), Some("prompt")),
             (|request| request.agent.clear(), Some("agent")),
+            (|request| request.agent.push('\0'), Some("agent")),
             (|request| request.max_budget_usd = f64::NAN, Some("max_budget_usd")),
             (|request| request.max_budget_usd = f64::INFINITY, Some("max_budget_usd")),
             (|request| request.max_budget_usd = 0.0, Some("max_budget_usd")),

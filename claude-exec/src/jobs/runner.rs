@@ -7,7 +7,8 @@ use futures::future::BoxFuture;
 
 use super::cancel::Cancelled;
 use super::gate::Slot;
-use super::record::{Ending, JobId};
+use super::record::JobId;
+use super::report::Ending;
 use super::request::JobRequest;
 use super::sink::EventSink;
 use crate::error::Result;
@@ -19,8 +20,9 @@ pub struct Job {
     pub id: JobId,
     /// What to do.
     pub request: JobRequest,
-    /// The right to run; to be kept until nothing of the job runs any more.
-    pub slot: Slot,
+    /// The right to run. The registry keeps it for as long as the run lasts; what may outlast the run, such as a
+    /// process on its way out, keeps a share of it.
+    pub slot: Arc<Slot>,
     /// Where to tell what happens.
     pub events: EventSink,
     /// The wish that the job end.
@@ -40,8 +42,8 @@ impl fmt::Debug for Job {
 /// 1. A run ends, whatever happens: it has time limits of its own for all it does.
 /// 2. Once [`Job::cancelled`] is wished for, the run stops what it started and ends soon, as
 ///    [`Ending::cancelled`] unless it was done before.
-/// 3. When a run has ended, nothing of it runs any more, and [`Job::slot`] is dropped no earlier than that.
-/// 4. Dropping the future stops everything too, in the background.
+/// 3. When a run has ended, nothing of it runs any more.
+/// 4. Dropping the future stops everything too, in the background, with a share of [`Job::slot`] kept until then.
 pub trait Runner: Send + Sync {
     /// Refuses what could never run, before it is queued.
     ///

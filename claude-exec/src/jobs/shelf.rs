@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::record::{JobId, JobRecord, JobStatus, JobSummary};
+use super::report::Ending;
 use super::timestamp::Timestamp;
 use crate::error::{Error, Result};
 use crate::store::{Batch, Store, Written};
@@ -29,10 +30,10 @@ pub(super) struct Entry {
 }
 
 /// What a sweep found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Swept {
     pub(super) kept: usize,
-    pub(super) removed: usize,
+    pub(super) removed: Vec<JobId>,
 }
 
 #[derive(Clone)]
@@ -107,18 +108,23 @@ impl Shelf {
         let kept = entries.len();
         let old = expired(entries, now, ttl, room);
         for entry in &old {
-            self.remove(entry).await?;
+            self.remove(&entry.summary.job_id, entry.key.as_deref()).await?;
         }
-        Ok(Swept { kept: kept - old.len(), removed: old.len() })
+        let removed: Vec<_> = old.into_iter().map(|entry| entry.summary.job_id).collect();
+        Ok(Swept { kept: kept - removed.len(), removed })
     }
 
-    async fn remove(&self, entry: &Entry) -> Result<()> {
-        let id = entry.summary.job_id.as_str();
-        let mut batch = Batch::new().remove(RECORDS, id).remove(SUMMARIES, id);
-        if let Some(key) = &entry.key {
-            batch = batch.remove(KEYS, &**key);
+    /// Removes a job, with its key unless that leads elsewhere by now.
+    pub(super) async fn remove(&self, id: &JobId, key: Option<&str>) -> Result<()> {
+        let id = id.as_str();
+        let job = Batch::new().remove(RECORDS, id).remove(SUMMARIES, id);
+        if let Some(key) = key {
+            let both = job.clone().expect(KEYS, key, id.to_owned()).remove(KEYS, key);
+            if self.store.write(both).await? == Written::Applied {
+                return Ok(());
+            }
         }
-        self.store.write(batch).await.map(|_| ())
+        self.store.write(job).await.map(|_| ())
     }
 
     /// Marks the jobs that this server had under way when it ended; how many those were.
@@ -128,10 +134,10 @@ impl Shelf {
         let mut count = 0;
         for entry in entries.iter().filter(ours) {
             let Some(mut record) = self.get(&entry.summary.job_id).await? else {
-                self.remove(entry).await?;
+                self.remove(&entry.summary.job_id, entry.key.as_deref()).await?;
                 continue;
             };
-            record.finish(super::record::Ending::without_report(JobStatus::Interrupted, CRASHED), now);
+            record.finish(Ending::without_report(JobStatus::Interrupted, CRASHED), now);
             // One more event than was told before the crash, as far as that is known.
             record.last_event += 1;
             self.update(&record, entry.key.as_deref()).await?;
@@ -170,7 +176,6 @@ fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::jobs::record::Ending;
     use crate::jobs::request::JobRequest;
     use crate::store::Memory;
 
@@ -192,7 +197,8 @@ mod tests {
     #[test]
     fn the_old_go_first_and_those_under_way_never() {
         // (finished at, room) -> finish times of what goes, at second 100 with 50 s to live.
-        let table: [(&[Option<i64>], usize, &[i64]); 6] = [
+        type Row = (&'static [Option<i64>], usize, &'static [i64]);
+        let table: [Row; 6] = [
             (&[], 0, &[]),
             (&[Some(50), Some(51), None], 9, &[50]),
             (&[Some(90), Some(80), Some(70)], 2, &[70]),
@@ -218,12 +224,15 @@ mod tests {
         let (first, second) = (job(Some(1)), job(None));
         assert_eq!(shelf.add(&first, Some("k")).await.unwrap(), Written::Applied);
         assert_eq!(shelf.add(&second, Some("k")).await.unwrap(), Written::Refused);
-        assert_eq!(shelf.id_of("k").await.unwrap(), Some(first.job_id));
+        assert_eq!(shelf.id_of("k").await.unwrap(), Some(first.job_id.clone()));
         let now = Timestamp::from_micros(9 * SECOND);
         let swept = shelf.sweep(now, Duration::from_secs(5), 9).await.unwrap();
-        assert_eq!(swept, Swept { kept: 0, removed: 1 });
+        assert_eq!(swept, Swept { kept: 0, removed: vec![first.job_id] });
         assert_eq!(shelf.id_of("k").await.unwrap(), None);
+        // A second sweep that found the same old job must not take the key from the new one.
         assert_eq!(shelf.add(&second, Some("k")).await.unwrap(), Written::Applied);
+        shelf.remove(&swept.removed[0], Some("k")).await.unwrap();
+        assert_eq!(shelf.id_of("k").await.unwrap(), Some(second.job_id));
     }
 
     #[tokio::test]

@@ -18,11 +18,25 @@ pub enum Content {
 }
 
 impl Content {
-    /// True when nothing would be said: the API refuses it.
+    /// True when nothing would be said, or a text block says nothing: the API refuses both.
     pub fn is_empty(&self) -> bool {
         match self {
             Self::Text(text) => text.trim().is_empty(),
-            Self::Blocks(blocks) => blocks.is_empty(),
+            Self::Blocks(blocks) => {
+                let is_blank = |block: &Value| {
+                    block["type"] == "text"
+                        && block["text"].as_str().is_none_or(|text| text.trim().is_empty())
+                };
+                blocks.is_empty() || blocks.iter().any(is_blank)
+            }
+        }
+    }
+
+    /// True when a text holds a NUL.
+    pub fn has_nul(&self) -> bool {
+        match self {
+            Self::Text(text) => text.contains('\0'),
+            Self::Blocks(blocks) => blocks.iter().any(has_nul),
         }
     }
 
@@ -47,6 +61,15 @@ impl Content {
             message["client_composed"] = json!(true);
         }
         line(&message)
+    }
+}
+
+fn has_nul(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(items) => items.iter().any(has_nul),
+        Value::Object(fields) => fields.values().any(has_nul),
+        _ => false,
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use bytes::Bytes;
+use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
@@ -62,6 +63,31 @@ pub struct ControlResponse {
     pub request_id: String,
     /// The answer, or the CLI's error message.
     pub result: Result<Option<Box<RawValue>>, String>,
+}
+
+impl ControlResponse {
+    /// The names of the agents that the CLI knows, from its answer to `initialize`.
+    ///
+    /// # Errors
+    ///
+    /// [`is_unsupported`](crate::Error::is_unsupported) when the CLI refused the request or lists no agents.
+    pub fn agent_names(&self) -> crate::Result<Vec<String>> {
+        #[derive(Deserialize)]
+        struct Initialized {
+            agents: Vec<Agent>,
+        }
+        #[derive(Deserialize)]
+        struct Agent {
+            name: String,
+        }
+        let answer = match &self.result {
+            Ok(answer) => answer.as_ref().map(|answer| answer.get()).unwrap_or_default(),
+            Err(message) => return Err(crate::Error::unsupported(format!("initialize: {message}"))),
+        };
+        let initialized: Initialized = serde_json::from_str(answer)
+            .map_err(|_| crate::Error::unsupported("this CLI does not list its agents"))?;
+        Ok(initialized.agents.into_iter().map(|agent| agent.name).collect())
+    }
 }
 
 /// A control request of ours.

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::control::{Ask, ControlRequest, ControlResponse, PermissionAsk};
 use super::event::{Event, RateLimit, Retry, Session, SessionId, Tool, ToolResult};
-use super::outcome::{ModelUsage, Outcome, Usage};
+use super::outcome::{ModelUsage, Outcome};
 use super::wire::{
     AskWire, Block, ControlCancelLine, ControlRequestLine, ControlResponseLine, InitLine, RateLimitInfo,
     RateLimitLine, ResultLine, RetryLine,
@@ -101,13 +101,7 @@ pub(super) fn outcome(line: &[u8]) -> Decoded<Outcome> {
         api_error_status: wire.api_error_status,
         errors: wire.errors.into_iter().map(error).collect(),
         structured_output: wire.structured_output,
-        usage: Usage {
-            input_tokens: wire.usage.input_tokens,
-            output_tokens: wire.usage.output_tokens,
-            cache_creation_input_tokens: wire.usage.cache_creation_input_tokens,
-            cache_read_input_tokens: wire.usage.cache_read_input_tokens,
-            thinking_tokens: wire.usage.output_tokens_details.thinking_tokens,
-        },
+        usage: wire.usage.to_usage(),
         cost_usd: wire.model_usage_since_last_result.map(turn_cost),
         total_cost_usd: wire.total_cost_usd,
         model_usage: wire.model_usage,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::control::{ControlRequest, ControlResponse};
-use super::outcome::Outcome;
+use super::outcome::{Outcome, Usage};
 
 /// The id of a CLI session: a UUID, as the CLI demands.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -203,6 +203,8 @@ pub struct ToolResult {
 pub struct MessageEnd {
     /// Why it ended, in the API's words: `end_turn`, `max_tokens`, `tool_use`, `refusal`, …
     pub stop_reason: Option<String>,
+    /// Its tokens; `None` when the API told none.
+    pub usage: Option<Usage>,
     /// The tool call whose sub-agent said it.
     pub parent: Option<String>,
 }

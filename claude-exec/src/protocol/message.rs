@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use super::event::Restarted;
+use super::outcome::Usage;
 
 /// Sub-agents remembered at a time: more than any CLI runs beside each other; a forgotten one could at worst
 /// repeat a text of its own.
@@ -52,6 +53,7 @@ struct Message {
     /// Closed blocks that came as deltas and whose `assistant` line has not come yet.
     unmatched: Vec<BlockKind>,
     stop_reason: Option<String>,
+    usage: Option<Usage>,
 }
 
 /// What one block said, in bytes.
@@ -87,9 +89,15 @@ impl Messages {
     }
 
     /// `message_start`: says what became void, when the message before it was not finished.
-    pub(super) fn start(&mut self, id: String, parent: Option<&str>) -> Option<Restarted> {
+    pub(super) fn start(
+        &mut self,
+        id: String,
+        usage: Option<Usage>,
+        parent: Option<&str>,
+    ) -> Option<Restarted> {
         let void = self.replace(id, parent);
-        self.of(parent).streaming = true;
+        let message = self.of(parent);
+        (message.streaming, message.usage) = (true, usage);
         void
     }
 
@@ -198,15 +206,28 @@ impl Messages {
         found.map(|at| message.unmatched.remove(at)).is_some()
     }
 
-    pub(super) fn stop_reason(&mut self, reason: Option<String>, parent: Option<&str>) {
-        self.of(parent).stop_reason = reason;
+    /// `message_delta`: the end is near, and this is what it came to.
+    pub(super) fn end(&mut self, reason: Option<String>, usage: Option<Usage>, parent: Option<&str>) {
+        let message = self.of(parent);
+        message.stop_reason = reason;
+        let Some(told) = usage else { return };
+        let usage = message.usage.get_or_insert_default();
+        usage.output_tokens = told.output_tokens;
+        usage.thinking_tokens = told.thinking_tokens;
+        for (known, told) in [
+            (&mut usage.input_tokens, told.input_tokens),
+            (&mut usage.cache_creation_input_tokens, told.cache_creation_input_tokens),
+            (&mut usage.cache_read_input_tokens, told.cache_read_input_tokens),
+        ] {
+            *known = told.max(*known);
+        }
     }
 
-    /// `message_stop`: gives the stop reason told before it.
-    pub(super) fn stop(&mut self, parent: Option<&str>) -> Option<String> {
+    /// `message_stop`: gives the stop reason and the tokens told before it.
+    pub(super) fn stop(&mut self, parent: Option<&str>) -> (Option<String>, Option<Usage>) {
         let message = self.of(parent);
         message.streaming = false;
-        message.stop_reason.take()
+        (message.stop_reason.take(), message.usage.take())
     }
 
     pub(super) fn take_answer(&mut self) -> String {

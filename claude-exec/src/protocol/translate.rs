@@ -120,11 +120,10 @@ impl Translator {
             return self.noise(reason, line.len() as u64);
         };
         match serde_json::from_str::<Bare>(raw.get()) {
-            Ok(Bare { kind, .. }) if kind == "result" => {
-                if let Ok(outcome) = self.outcome(raw.get().as_bytes()) {
-                    self.events.push_back(Event::Finished(Box::new(outcome)));
-                }
-            }
+            Ok(Bare { kind, .. }) if kind == "result" => match self.outcome(raw.get().as_bytes()) {
+                Ok(outcome) => self.events.push_back(Event::Finished(Box::new(outcome))),
+                Err(error) => self.noise(NoiseReason::Malformed(error.to_string()), line.len() as u64),
+            },
             Ok(Bare { kind, subtype }) if !is_interpreted(&kind, subtype.as_deref()) => {
                 self.events.push_back(Event::Other(Other { kind, subtype, raw }));
             }
@@ -196,8 +195,9 @@ impl Translator {
                 }
             }
             "message_start" => {
-                let id = event.message.map(|message| message.id.into_string()).unwrap_or_default();
-                let void = self.messages.start(id, parent.as_deref());
+                let message = event.message.unwrap_or_default();
+                let usage = message.usage.map(|usage| usage.to_usage());
+                let void = self.messages.start(message.id.into_string(), usage, parent.as_deref());
                 self.events.extend(void.map(Event::Restarted));
             }
             "content_block_start" => {
@@ -215,11 +215,13 @@ impl Translator {
             "content_block_stop" => self.messages.close_block(parent.as_deref()),
             "message_delta" => {
                 let stop_reason = event.delta.and_then(|delta| delta.stop_reason);
-                self.messages.stop_reason(stop_reason.map(|reason| reason.into_string()), parent.as_deref());
+                let stop_reason = stop_reason.map(|reason| reason.into_string());
+                let usage = event.usage.map(|usage| usage.to_usage());
+                self.messages.end(stop_reason, usage, parent.as_deref());
             }
             "message_stop" => {
-                let stop_reason = self.messages.stop(parent.as_deref());
-                self.events.push_back(Event::MessageEnd(MessageEnd { stop_reason, parent }));
+                let (stop_reason, usage) = self.messages.stop(parent.as_deref());
+                self.events.push_back(Event::MessageEnd(MessageEnd { stop_reason, usage, parent }));
             }
             _ => {}
         }

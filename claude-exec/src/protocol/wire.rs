@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::outcome::ModelUsage;
+use super::outcome::{ModelUsage, Usage};
 
 /// A string that borrows from the line when it has no escapes. `Option<Cow<str>>` would copy silently.
 #[derive(Deserialize, Debug, Default)]
@@ -61,6 +61,8 @@ pub(super) struct StreamEvent<'a> {
     #[serde(borrow)]
     pub message: Option<MessageStart<'a>>,
     pub index: u32,
+    /// On `message_delta`: the output tokens, and with some models the input tokens anew.
+    pub usage: Option<UsageWire>,
 }
 
 #[derive(Deserialize, Debug, Default)]
@@ -96,6 +98,7 @@ pub(super) struct BlockStart<'a> {
 pub(super) struct MessageStart<'a> {
     #[serde(borrow)]
     pub id: Str<'a>,
+    pub usage: Option<UsageWire>,
 }
 
 /// `assistant` and `user`.
@@ -250,6 +253,18 @@ pub(super) struct UsageWire {
 pub(super) struct OutputDetails {
     #[serde(deserialize_with = "lenient")]
     pub thinking_tokens: u64,
+}
+
+impl UsageWire {
+    pub(super) fn to_usage(&self) -> Usage {
+        Usage {
+            input_tokens: self.input_tokens,
+            output_tokens: self.output_tokens,
+            cache_creation_input_tokens: self.cache_creation_input_tokens,
+            cache_read_input_tokens: self.cache_read_input_tokens,
+            thinking_tokens: self.output_tokens_details.thinking_tokens,
+        }
+    }
 }
 
 /// The value, or the default when it has another shape, `null` included.

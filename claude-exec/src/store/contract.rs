@@ -52,7 +52,8 @@ pub trait Store: Send + Sync {
     ///
     /// # Errors
     ///
-    /// When the store cannot be written, such as on a full disk; nothing of the batch is visible then.
+    /// When the store cannot be written, such as on a full disk. The batch may turn out to have been applied
+    /// all the same, whole: a commit whose confirmation fails can be on the disk. Whoever must know reads again.
     fn write(&self, batch: Batch) -> BoxFuture<'_, Result<Written>>;
 
     /// Sets one value, whatever was there.

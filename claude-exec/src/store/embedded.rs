@@ -1,38 +1,30 @@
 //! A store in one file of this process, crash-safe.
 
 use std::fmt;
-use std::fs::{File, OpenOptions};
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use redb::{
-    Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefinition, TableError, WriteTransaction,
-};
+use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, TableError, WriteTransaction};
 
+use super::file::DatabaseFile;
 use super::{Batch, Entry, SCAN_LIMIT, Store, Written};
 use crate::error::{Error, Result};
-
-/// The page cache: jobs and conversations are small, and redb's default of 1 GiB is no server's wish.
-const CACHE_BYTES: usize = 16 * 1024 * 1024;
 
 type Table<'a> = TableDefinition<'a, &'static str, &'static [u8]>;
 
 /// Keeps everything in one file; a write is on the disk when it returns.
 ///
-/// The file belongs to one process at a time. Cheap to clone; the file is closed with the last clone, once
+/// The file belongs to one process at a time, and to this user alone. After an I/O error, such as a full disk,
+/// it is opened anew, so the store works again as soon as the disk does. Cheap to clone; the file is closed with the last clone, once
 /// the calls under way are done.
 ///
 /// # Panics
 ///
 /// Its methods run on the blocking threads of the tokio runtime that polls them, and panic outside one.
 #[derive(Clone)]
-pub struct Embedded {
-    database: Arc<Database>,
-    path: Arc<Path>,
-}
+pub struct Embedded(Arc<DatabaseFile>);
 
 impl Embedded {
     /// Opens the file at `path`, or makes it; its directory must exist. A file that a crash left is repaired.
@@ -42,45 +34,32 @@ impl Embedded {
     /// When another process holds the file, or when it cannot be read, written or understood; the message
     /// names the file.
     pub async fn open(path: impl Into<PathBuf>) -> Result<Self> {
-        let path: Arc<Path> = path.into().into();
-        let file = Arc::clone(&path);
-        let database = blocking(move || {
-            let opened = private_file(&file).map_err(DatabaseError::from);
-            opened
-                .and_then(|file| Database::builder().set_cache_size(CACHE_BYTES).create_file(file))
-                .map_err(|error| Error::store("opening the store", explain(&file, &error)))
-        })
-        .await?;
-        Ok(Self { database: Arc::new(database), path })
+        let path = path.into();
+        let file = blocking(move || DatabaseFile::open(path)).await?;
+        Ok(Self(Arc::new(file)))
     }
 }
 
 impl fmt::Debug for Embedded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Embedded").field("path", &self.path).finish_non_exhaustive()
+        f.debug_struct("Embedded").field("path", &self.0.path).finish_non_exhaustive()
     }
 }
 
 impl Store for Embedded {
     fn get<'a>(&'a self, space: &'static str, key: &'a str) -> BoxFuture<'a, Result<Option<Bytes>>> {
-        let (database, key) = (Arc::clone(&self.database), key.to_owned());
-        Box::pin(blocking(move || {
-            get(&database, space, &key).map_err(|error| Error::store("reading the store", error))
-        }))
+        let (file, key) = (Arc::clone(&self.0), key.to_owned());
+        Box::pin(blocking(move || file.read(|database| get(database, space, &key))))
     }
 
     fn scan<'a>(&'a self, space: &'static str, after: &'a str) -> BoxFuture<'a, Result<Vec<Entry>>> {
-        let (database, after) = (Arc::clone(&self.database), after.to_owned());
-        Box::pin(blocking(move || {
-            scan(&database, space, &after).map_err(|error| Error::store("reading the store", error))
-        }))
+        let (file, after) = (Arc::clone(&self.0), after.to_owned());
+        Box::pin(blocking(move || file.read(|database| scan(database, space, &after))))
     }
 
     fn write(&self, batch: Batch) -> BoxFuture<'_, Result<Written>> {
-        let database = Arc::clone(&self.database);
-        Box::pin(blocking(move || {
-            write(&database, &batch).map_err(|error| Error::store("writing the store", error))
-        }))
+        let file = Arc::clone(&self.0);
+        Box::pin(blocking(move || file.write(|database| write(database, &batch))))
     }
 }
 
@@ -140,29 +119,7 @@ fn met(transaction: &WriteTransaction, batch: &Batch) -> Result<bool, redb::Erro
     Ok(true)
 }
 
-/// Opens or makes the file for this user alone: it holds prompts and answers.
-fn private_file(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
-}
-
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     let done = tokio::task::spawn_blocking(work).await;
     done.unwrap_or_else(|_| Err(Error::store("using the store", "its thread was stopped or panicked")))
-}
-
-fn explain(path: &Path, error: &DatabaseError) -> String {
-    let path = path.display();
-    match error {
-        DatabaseError::DatabaseAlreadyOpen => format!(
-            "{path} is held by another process; stop that server, or give this one a state file of its own"
-        ),
-        DatabaseError::UpgradeRequired(version) => format!(
-            "{path} has the old format {version}; move it away to start empty, or open it with the older version"
-        ),
-        other => format!("{path}: {other}"),
-    }
 }

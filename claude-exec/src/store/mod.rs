@@ -10,6 +10,7 @@ mod batch;
 mod conformance;
 mod contract;
 mod embedded;
+mod file;
 mod memory;
 
 pub use batch::{Batch, Written};

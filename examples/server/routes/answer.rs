@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use claude_exec::Error;
 use claude_exec::http::{AuthError, Body, KeyName, REQUEST_ID, RequestId, detail, unauthorized};
-use claude_exec_openai::ApiError;
+use claude_exec_openai::{ApiError, from_error};
 use futures::FutureExt;
 use http::header::{ALLOW, HeaderValue, WWW_AUTHENTICATE};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
@@ -14,7 +14,6 @@ use hyper::body::Incoming;
 use tower_service::Service;
 use tracing::Instrument;
 
-use super::refusal::refusal;
 use super::table::Route;
 use super::{conversational, jobs, status};
 use crate::app::App;
@@ -75,7 +74,7 @@ async fn respond(app: &App, route: Route<'_>, caller: &str, request: Request<Inc
         Route::Ready => status::ready(app),
         Route::Metrics => status::metrics(app),
         Route::Conversational | Route::OpenAi if draining && request.method() == Method::POST => {
-            refusal(ApiError::from_error(&Error::stopped()))
+            from_error(&Error::stopped()).to_response()
         }
         Route::Execute if draining => detail(StatusCode::SERVICE_UNAVAILABLE, "Shutting down"),
         Route::Execute => jobs::execute(app, caller, request).await,
@@ -96,7 +95,7 @@ async fn respond(app: &App, route: Route<'_>, caller: &str, request: Request<Inc
 fn broken(path: &str) -> Response<Body> {
     tracing::error!("a request panicked");
     if path.starts_with("/v1") {
-        refusal(ApiError::new(500, "server_error", "internal error").code("internal_error"))
+        ApiError::new(500, "server_error", "internal error").code("internal_error").to_response()
     } else {
         detail(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
     }
@@ -104,7 +103,7 @@ fn broken(path: &str) -> Response<Body> {
 
 fn wrong_method(path: &str, allowed: &'static str) -> Response<Body> {
     let mut response = if path.starts_with("/v1") {
-        refusal(ApiError::new(405, "invalid_request_error", format!("this path takes {allowed}")))
+        ApiError::new(405, "invalid_request_error", format!("this path takes {allowed}")).to_response()
     } else {
         detail(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")
     };
@@ -114,7 +113,7 @@ fn wrong_method(path: &str, allowed: &'static str) -> Response<Body> {
 
 fn openai_unauthorized(error: AuthError) -> Response<Body> {
     let answer = ApiError::new(401, "invalid_request_error", error.to_string()).code("invalid_api_key");
-    let mut response = refusal(answer);
+    let mut response = answer.to_response();
     response.headers_mut().insert(WWW_AUTHENTICATE, error.challenge());
     response
 }

@@ -5,12 +5,11 @@ use claude_exec::invocation::Deadlines;
 use claude_exec::jobs::Slot;
 use claude_exec::protocol::Outcome;
 use claude_exec::{Error, Invocation, brain};
-use claude_exec_openai::{ApiError, Model};
+use claude_exec_openai::{ApiError, Model, from_error, from_outcome};
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use serde::{Deserialize, Serialize};
 
-use super::refusal::refusal;
 use crate::app::App;
 
 /// The original's request; other fields are ignored, as it did.
@@ -32,7 +31,7 @@ struct Reply {
 pub async fn turn(app: &App, request: Request<Incoming>) -> Response<Body> {
     match answer(app, request).await {
         Ok(reply) => json(StatusCode::OK, &reply),
-        Err(error) => refusal(error),
+        Err(error) => error.to_response(),
     }
 }
 
@@ -76,7 +75,7 @@ fn parse(body: &[u8]) -> Result<Said, ApiError> {
 }
 
 fn reply(session_id: String, outcome: Outcome) -> Result<Reply, ApiError> {
-    match ApiError::from_outcome(&outcome) {
+    match from_outcome(&outcome) {
         None => Ok(Reply { session_id, reply: outcome.text }),
         // The crate's table speaks of chat requests.
         Some(error) if error.param.as_deref() == Some("messages") => Err(error.param("message")),
@@ -90,7 +89,7 @@ fn refuse(error: Error) -> ApiError {
     match error.field() {
         Some("session_id") => ApiError::invalid("session_id", error.to_string()),
         Some("prompt") => ApiError::invalid("message", error.to_string()),
-        _ => ApiError::from_error(&error),
+        _ => from_error(&error),
     }
 }
 

@@ -3,7 +3,6 @@
 mod answer;
 mod conversational;
 mod jobs;
-mod refusal;
 mod request;
 mod status;
 mod table;

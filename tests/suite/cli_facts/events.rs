@@ -98,7 +98,7 @@ async fn an_answer_cut_by_max_tokens_is_continued_by_the_cli_itself() {
     assert!(nudge.starts_with("Output token limit hit."), "{nudge}");
     let told =
         ["is_error", "subtype", "stop_reason", "terminal_reason"].map(|name| result(&done)[name].clone());
-    assert_eq!(told, [json!(true), json!("success"), json!("stop_sequence"), json!("completed")]);
+    assert_eq!(told, [json!(true), json!("success"), json!("stop_sequence"), json!("api_error")]);
     let last = done.lines.iter().rfind(|line| line["type"] == "assistant").expect("five of them");
     assert_eq!(last["error"], "max_output_tokens");
 }

@@ -86,10 +86,12 @@ async fn a_prompt_that_is_too_long_is_an_error_result() {
     assert!(api.messages().is_empty(), "it never left the machine");
     let local = (done.status.code(), told(result(&done)));
     assert_eq!(local, (Some(1), json!([true, "success", "Prompt is too long", null, "blocking_limit"])));
-    // ... and take two megabytes; for older ones the API has the last word.
+    // ... at three megabytes; below that, and for older ones, the API has the last word.
     for flag in ["--model=opus", "--model=claude-haiku-4-5"] {
-        assert_eq!(result(&once(&home, &[flag], &"x".repeat(2_000_000)).await)["is_error"], false, "{flag}");
+        let done = once(&home, &[flag], &"x".repeat(2_000_000)).await;
+        assert_eq!(result(&done)["terminal_reason"], "prompt_too_long", "{flag}");
     }
+    assert_eq!(api.messages().len(), 2);
     let long = "[[status 400 prompt is too long: 210000 tokens > 200000 maximum]]";
     let done = once(&home, &["--model=claude-haiku-4-5"], long).await;
     let mut remote = told(result(&done));

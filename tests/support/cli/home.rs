@@ -25,7 +25,7 @@ impl Home {
     pub(crate) fn with_base_url(base_url: &str) -> Self {
         let root = tempfile::Builder::new().prefix("claude-exec-").tempdir();
         let root = root.expect("the temporary directory is writable");
-        for name in ["home", "config", "work"] {
+        for name in ["home", "config", "work", "tmp"] {
             std::fs::create_dir(root.path().join(name)).expect("the directory is fresh");
         }
         Self { root, base_url: base_url.to_owned(), extra: BTreeMap::new() }
@@ -48,6 +48,11 @@ impl Home {
         self.root.path().join("config")
     }
 
+    /// `TMPDIR`.
+    pub(crate) fn tmp(&self) -> PathBuf {
+        self.root.path().join("tmp")
+    }
+
     pub(crate) fn path(&self) -> &Path {
         self.root.path()
     }
@@ -56,11 +61,13 @@ impl Home {
     pub(crate) fn env(&self) -> BTreeMap<String, String> {
         let home = self.root.path().join("home").display().to_string();
         let config = self.config().display().to_string();
+        let tmp = self.tmp().display().to_string();
         let mut env: BTreeMap<String, String> = [
             ("ANTHROPIC_BASE_URL", self.base_url.as_str()),
             ("ANTHROPIC_API_KEY", "sk-ant-stand-in"),
             ("HOME", &home),
             ("CLAUDE_CONFIG_DIR", &config),
+            ("TMPDIR", &tmp), // it leaves a directory per session and, killed, a socket
             ("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1"),
             ("DISABLE_TELEMETRY", "1"),
             ("DISABLE_ERROR_REPORTING", "1"),

@@ -1,4 +1,4 @@
-//! Conversations on disk, one file each below the working directory's own folder, as the real one keeps them.
+//! Conversations on disk, one file each below the folder of the working directory they began in.
 
 use std::fs::OpenOptions;
 use std::hash::{BuildHasher, RandomState};
@@ -51,13 +51,14 @@ pub(crate) fn open(args: &Args) -> Result<Session, Refusal> {
             );
             return Err(Refusal { line: Some(not_found(&id, &message)), message });
         }
-        let Ok(stored) = std::fs::read_to_string(path(&id)) else {
+        let Some((stored, path)) = find(&id) else {
             let message = format!("No conversation found with session ID: {id}");
             return Err(Refusal { line: Some(not_found(&id, &message)), message });
         };
         let history: Vec<(String, String)> = stored.lines().filter_map(read).collect();
         if !args.has("--fork-session") {
-            return Ok(Session { file: file(&id), id, history });
+            // It goes on where it began, in another working directory too.
+            return Ok(Session { file: keep.then_some(path), id, history });
         }
         let id = args.value("--session-id").map_or_else(new_id, str::to_owned);
         let fork = Session { file: file(&id), id, history };
@@ -113,6 +114,15 @@ fn folder() -> PathBuf {
     let cwd = std::env::current_dir().unwrap_or_default().display().to_string();
     let slug: String = cwd.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
     config().join("projects").join(slug)
+}
+
+/// The conversation, whatever working directory it belongs to.
+fn find(id: &str) -> Option<(String, PathBuf)> {
+    let folders = std::fs::read_dir(config().join("projects")).ok()?.flatten();
+    folders.map(|folder| folder.path().join(format!("{id}.jsonl"))).find_map(|path| {
+        let stored = std::fs::read_to_string(&path).ok()?;
+        Some((stored, path))
+    })
 }
 
 fn read(line: &str) -> Option<(String, String)> {

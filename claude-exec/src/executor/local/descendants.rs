@@ -70,6 +70,9 @@ fn processes() -> impl Iterator<Item = PathBuf> {
 
 /// Every living descendant of `leader`, by a walk from parent to child.
 pub(super) fn walk(leader: u32) -> HashSet<Identity> {
+    if pid(leader).is_none() {
+        return HashSet::new(); // everything on the machine descends from 0 and 1
+    }
     let all: Vec<Stat> = processes().filter_map(|process| Stat::read(&process)).collect();
     let mut found = HashSet::new();
     let mut parents = vec![leader];

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 
 /// Names a CLI and its tools need to work at all, and no secret of a server's.
-const NAMES: [&str; 22] = [
+const NAMES: [&str; 21] = [
     "PATH",
     "HOME",
     "USER",
@@ -26,7 +26,6 @@ const NAMES: [&str; 22] = [
     "all_proxy",
     "no_proxy",
     "IS_SANDBOX",
-    "XDG_CONFIG_HOME",
 ];
 
 /// Families of names: the CLI's own configuration and credentials.
@@ -46,11 +45,8 @@ fn is_allowed(name: &str) -> bool {
 }
 
 /// What of `variables` a child inherits.
-pub(super) fn clean(
-    variables: impl Iterator<Item = (OsString, OsString)>,
-    also: &[String],
-) -> BTreeMap<OsString, OsString> {
-    variables.filter(|(name, _)| name.to_str().is_some_and(is_allowed) || is_named(name, also)).collect()
+pub(super) fn clean(variables: impl Iterator<Item = (OsString, OsString)>) -> BTreeMap<OsString, OsString> {
+    variables.filter(|(name, _)| name.to_str().is_some_and(is_allowed)).collect()
 }
 
 /// The variables with these names.
@@ -58,11 +54,7 @@ pub(super) fn named(
     variables: impl Iterator<Item = (OsString, OsString)>,
     names: &[String],
 ) -> BTreeMap<OsString, OsString> {
-    variables.filter(|(name, _)| is_named(name, names)).collect()
-}
-
-fn is_named(name: &OsStr, names: &[String]) -> bool {
-    name.to_str().is_some_and(|name| names.iter().any(|named| named == name))
+    variables.filter(|(name, _)| names.iter().any(|named| OsStr::new(named) == name)).collect()
 }
 
 #[cfg(test)]
@@ -79,7 +71,6 @@ mod tests {
             "CLAUDE_CODE_MAX_RETRIES",
             "DISABLE_TELEMETRY",
             "IS_SANDBOX",
-            "EXTRA",
         ];
         let stays = [
             "API_BEARER_TOKEN",
@@ -94,7 +85,7 @@ mod tests {
         ];
         let variables =
             || passes.iter().chain(&stays).map(|name| (OsString::from(name), OsString::from("x")));
-        let clean = clean(variables(), &["EXTRA".to_owned()]);
+        let clean = clean(variables());
         let expected: BTreeMap<OsString, OsString> =
             passes.iter().map(|name| (OsString::from(name), OsString::from("x"))).collect();
         assert_eq!(clean, expected);

@@ -84,7 +84,7 @@ mod tests {
             (format!("{space}-{pid}-{started}-run"), false),
             (format!("{space}-{pid}-{}-run", started + 1), true),
             (format!("{space}-4194305-1-run"), true),
-            (format!("1-4194305-1-run"), false),
+            ("1-4194305-1-run".to_owned(), false),
             (format!("{space}-{pid}"), false),
             ("nonsense".to_owned(), false),
         ];

@@ -8,8 +8,9 @@
 //! 3. a marker in the environment, inherited by every descendant, for those that called `setsid` and were
 //!    re-parented, where no walk finds them.
 //!
-//! What slips through all three is a descendant that clears its environment *and* detaches before the stop. A
-//! container or a cgroup catches that one: see [`wrapper`](super::wrapper).
+//! What slips through all three is a descendant that hides its environment (`env -i`, or a daemon that writes its
+//! title over it) *and* leaves session and parent before a walk is made, which is when a stop begins. A container
+//! or a cgroup catches that one: see [`wrapper`](super::wrapper).
 //!
 //! When this process dies, even by SIGKILL, its children get SIGTERM from the kernel (Linux `PDEATHSIG`), and
 //! [`LocalExecutor::sweep_orphans`], called at the next start, kills what had detached itself.
@@ -28,17 +29,13 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
-use super::{Command, Executor, Process, Stop};
+use super::{Command, Executor, Process};
 use crate::error::Result;
 use marker::Marker;
-
-/// How long a stopped child may take by default: a CLI that ends its tools took 1.2 s at most when measured.
-pub const DEFAULT_GRACE: Duration = Duration::from_secs(3);
 
 /// Starts commands on this machine.
 ///
@@ -47,13 +44,12 @@ pub const DEFAULT_GRACE: Duration = Duration::from_secs(3);
 #[derive(Clone)]
 pub struct LocalExecutor {
     environment: Arc<BTreeMap<OsString, OsString>>,
-    grace: Duration,
 }
 
 impl LocalExecutor {
     /// An executor with the default allowlist over this process's environment as it is now.
     pub fn new() -> Self {
-        Self { environment: Arc::new(environment::clean(std::env::vars_os(), &[])), grace: DEFAULT_GRACE }
+        Self { environment: Arc::new(environment::clean(std::env::vars_os())) }
     }
 
     /// Passes more variables of this process on to children, by name.
@@ -66,13 +62,6 @@ impl LocalExecutor {
         let names: Vec<String> = names.into_iter().map(Into::into).collect();
         let added = environment::named(std::env::vars_os(), &names);
         Arc::make_mut(&mut self.environment).extend(added);
-        self
-    }
-
-    /// Sets how long a child may take to end by itself when its [`Process`] is dropped. Default is 3 s.
-    #[must_use]
-    pub fn grace(mut self, grace: Duration) -> Self {
-        self.grace = grace;
         self
     }
 
@@ -105,7 +94,6 @@ impl fmt::Debug for LocalExecutor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LocalExecutor")
             .field("environment", &self.environment.keys().collect::<Vec<_>>())
-            .field("grace", &self.grace)
             .finish()
     }
 }
@@ -115,7 +103,7 @@ impl Executor for LocalExecutor {
         async move {
             let marker = Marker::new();
             let child = spawn::spawn(&command, &self.environment, &marker).await?;
-            Ok(supervise::start(child, command.stdin, marker, Stop::Graceful { grace: self.grace }))
+            Ok(supervise::start(child, command.stdin, marker))
         }
         .boxed()
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
+use std::panic::AssertUnwindSafe;
 use std::process::Stdio;
 use std::sync::OnceLock;
 
@@ -104,8 +105,12 @@ fn spawner() -> io::Result<&'static mpsc::Sender<Job>> {
                     continue; // its caller has left
                 }
                 let _runtime = runtime.enter();
+                // tokio panics on a runtime without its I/O driver; that is one caller's fault, and this
+                // thread serves them all.
+                let spawned = std::panic::catch_unwind(AssertUnwindSafe(|| command.spawn()));
+                let no_io = |_| Err(io::Error::other("the runtime has no I/O driver: use `enable_all`"));
                 // A child whose caller leaves now comes back in the `Err` and is killed by its drop.
-                let _unwanted = reply.send(command.spawn());
+                let _unwanted = reply.send(spawned.unwrap_or_else(no_io));
             }
         })?;
         Ok(jobs)

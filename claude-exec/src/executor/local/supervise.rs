@@ -21,6 +21,7 @@ use super::marker::Marker;
 use super::stdin::Writer;
 use crate::error::{Error, Result};
 use crate::executor::{Control, Exit, Frame, Process, Stdin, Stop};
+use crate::time::after;
 
 /// Frames read and not yet taken; then the child's own pipe fills and holds it back.
 const FRAMES_AHEAD: usize = 16;
@@ -34,6 +35,10 @@ const LOW_ROOM: usize = 4 * 1024;
 /// How long output may stay silent after the child has ended and its descendants were killed. Whoever holds
 /// it still escaped every net, and would keep the stream open for ever.
 const DRAIN_SILENCE: Duration = Duration::from_millis(500);
+
+/// Reads after the child has ended. A pipe holds at most its capacity, 16 frames for the largest that an
+/// ordinary user may ask for; who gives more is an escaped writer, and would never stop.
+const LATE_READS: u32 = 64;
 
 struct LocalControl {
     stdin: Writer,
@@ -50,13 +55,18 @@ impl Control for LocalControl {
     }
 
     fn stop(&self, how: Stop) {
-        // `send_replace` works without a receiver too: after the end a stop is nothing.
-        self.stop.send_replace(Some(how));
+        self.stop.send_if_modified(|asked| {
+            let firmer = *asked != Some(Stop::Now) && *asked != Some(how);
+            if firmer {
+                *asked = Some(how);
+            }
+            firmer
+        });
     }
 }
 
-/// Starts the supervisor of `child`; `on_drop` is how to stop it when its [`Process`] is dropped.
-pub(super) fn start(mut child: Child, stdin: Stdin, marker: Marker, on_drop: Stop) -> Process {
+/// Starts the supervisor of `child`.
+pub(super) fn start(mut child: Child, stdin: Stdin, marker: Marker) -> Process {
     let (first, open) = match stdin {
         Stdin::Null => (Bytes::new(), false),
         Stdin::Once(bytes) => (bytes, false),
@@ -66,13 +76,17 @@ pub(super) fn start(mut child: Child, stdin: Stdin, marker: Marker, on_drop: Sto
     let (stop, stops) = watch::channel(None);
     let (frames, receiver) = mpsc::channel(FRAMES_AHEAD);
     let supervisor = Supervisor {
-        leash: Leash { leader: child.id().unwrap_or_default(), marker, known: HashSet::new(), held: true },
+        leash: Leash {
+            leader: child.id().expect("a child that was never waited for has a pid"),
+            marker,
+            known: HashSet::new(),
+            held: true,
+        },
         stdout: child.stdout.take(),
         stderr: child.stderr.take(),
         child,
         frames,
         stops,
-        on_drop,
         stdout_buffer: BytesMut::new(),
         stderr_buffer: BytesMut::new(),
         writing: AbortOnDrop(writing),
@@ -92,7 +106,6 @@ struct Supervisor {
     stderr: Option<ChildStderr>,
     frames: mpsc::Sender<Result<Frame>>,
     stops: watch::Receiver<Option<Stop>>,
-    on_drop: Stop,
     stdout_buffer: BytesMut,
     stderr_buffer: BytesMut,
     writing: AbortOnDrop,
@@ -114,6 +127,7 @@ impl Supervisor {
         let mut pending: Option<Frame> = None;
         let mut left = false;
         let mut cut = false;
+        let mut late_reads = 0;
         while status.is_none() || pending.is_some() || self.stdout.is_some() || self.stderr.is_some() {
             let grace_over = match ladder {
                 Ladder::Terminating(until) => until,
@@ -123,7 +137,8 @@ impl Supervisor {
             tokio::select! {
                 biased;
                 Ok(()) = self.stops.changed(), if ladder != Ladder::Killed => {
-                    if let Some(how) = *self.stops.borrow_and_update() {
+                    let asked = *self.stops.borrow_and_update();
+                    if let Some(how) = asked {
                         ladder = self.leash.climb(ladder, how, status.is_some());
                     }
                 }
@@ -133,11 +148,12 @@ impl Supervisor {
                 ended = self.child.wait(), if status.is_none() => {
                     status = Some(ended);
                     self.leash.sweep().await;
+                    self.leash.held = false; // from here on its pid may be another's
                     silent_since = Instant::now();
                 }
                 () = self.frames.closed(), if !left => {
                     left = true;
-                    ladder = self.leash.climb(ladder, self.on_drop, status.is_some());
+                    ladder = self.leash.climb(ladder, Stop::GRACEFUL, status.is_some());
                 }
                 permit = self.frames.reserve(), if pending.is_some() && !left => {
                     if let (Ok(permit), Some(frame)) = (permit, pending.take()) {
@@ -148,10 +164,12 @@ impl Supervisor {
                 read = read(&mut self.stdout, &mut self.stdout_buffer), if self.stdout.is_some() && (pending.is_none() || left) => {
                     pending = read.map(Frame::Stdout).filter(|_| !left);
                     silent_since = Instant::now();
+                    late_reads += u32::from(status.is_some());
                 }
                 read = read(&mut self.stderr, &mut self.stderr_buffer), if self.stderr.is_some() && (pending.is_none() || left) => {
                     pending = read.map(Frame::Stderr).filter(|_| !left);
                     silent_since = Instant::now();
+                    late_reads += u32::from(status.is_some());
                 }
                 () = sleep_until(silent_since + DRAIN_SILENCE), if status.is_some() && pending.is_none() => {
                     cut = true;
@@ -161,8 +179,11 @@ impl Supervisor {
             if left {
                 pending = None;
             }
+            if late_reads > LATE_READS {
+                cut = true;
+                (self.stdout, self.stderr) = (None, None);
+            }
         }
-        self.leash.held = false;
         drop(self.writing);
         let last = match status.unwrap_or_else(|| Err(io::ErrorKind::Other.into())) {
             Ok(status) => Ok(Frame::Exit(exit(status, ladder != Ladder::Ground, cut))),
@@ -218,11 +239,11 @@ impl Leash {
         match (how, ladder) {
             (Stop::Graceful { grace }, Ladder::Ground) if !grace.is_zero() => {
                 descendants::signal_group(self.leader, Signal::TERM);
-                Ladder::Terminating(Instant::now() + grace)
+                Ladder::Terminating(after(Instant::now(), grace))
             }
             (Stop::Graceful { grace }, Ladder::Terminating(until)) if !grace.is_zero() => {
                 // Asked again: the shorter grace holds.
-                Ladder::Terminating(until.min(Instant::now() + grace))
+                Ladder::Terminating(until.min(after(Instant::now(), grace)))
             }
             _ => {
                 descendants::signal_group(self.leader, Signal::KILL);

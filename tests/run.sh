@@ -1,0 +1,130 @@
+#!/usr/bin/env bash
+# Runs every test there is, those included that a plain `cargo test` leaves out because they need the real CLI or a
+# real client. Installs what is missing, once per machine. Ends with what did not run and why.
+#
+#   tests/run.sh                  everything
+#   tests/run.sh -E 'test(sse)'   what cargo-nextest's filter picks
+#
+# Needs cargo, npm and python3 (3.10 or later). Nothing here needs an account, and no test talks to anything but
+# this machine. cargo-nextest is used when it is there.
+set -euo pipefail
+shopt -s inherit_errexit 2>/dev/null || true # a newer bash: $(…) stops at an error too
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+cli_version=2.1.330
+cache=${CLAUDE_EXEC_TEST_CACHE:-$HOME/.cache/claude-exec-tests}
+requirements=tests/clients/requirements.txt
+
+say() { printf 'tests/run.sh: %s\n' "$*" >&2; }
+die() {
+    say "$*"
+    exit 1
+}
+
+for tool in cargo npm python3; do
+    command -v "$tool" >/dev/null || die "$tool is not installed"
+done
+
+# The binary of the installed CLI, if it is there and of the right version.
+cli_in() {
+    local binary
+    for binary in "$1"/node_modules/@anthropic-ai/claude-code-*/claude; do
+        if [ "$("$binary" --version 2>/dev/null)" = "$cli_version (Claude Code)" ]; then
+            printf '%s\n' "$binary"
+            return
+        fi
+    done
+    return 1
+}
+
+install_cli() {
+    local target=$cache/cli/$cli_version staging
+    cli_in "$target" && return
+    say "installing the Claude Code CLI $cli_version (about 240 MB) into $target"
+    staging=$(mktemp -d "$cache/cli.XXXXXX")
+    # The binary comes with the platform's own package; no script of the package is run.
+    npm install --prefix "$staging" --ignore-scripts --no-audit --no-fund --loglevel=error \
+        "@anthropic-ai/claude-code@$cli_version" >&2 || {
+        rm -rf "$staging"
+        die "npm could not install the CLI"
+    }
+    cli_in "$staging" >/dev/null || {
+        rm -rf "$staging"
+        die "npm installed no CLI that runs here: is there a package for this platform?"
+    }
+    mkdir -p "$cache/cli"
+    rm -rf "$target"
+    mv "$staging" "$target"
+    cli_in "$target"
+}
+
+install_python() {
+    local target=$cache/python/$(cksum <"$requirements" | cut -d ' ' -f 1)
+    if [ ! -e "$target/complete" ]; then
+        say "installing the Python clients into $target"
+        rm -rf "$target"
+        mkdir -p "$cache/python"
+        python3 -m venv "$target" >&2 || die "python3 -m venv does not work (on Debian: apt install python3-venv)"
+        "$target/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps \
+            --requirement "$requirements" >&2 || die "pip could not install $requirements"
+        "$target/bin/python" -c 'import openai' >&2 || die "the openai package does not import"
+        touch "$target/complete"
+    fi
+    printf '%s\n' "$target/bin/python"
+}
+
+# One clone installs, the others wait and then find it there.
+mkdir -p "$cache"
+if command -v flock >/dev/null; then
+    exec 9>"$cache/lock"
+    flock 9
+fi
+cli=${CLAUDE_EXEC_TEST_CLI:-$(install_cli)}
+python=${CLAUDE_EXEC_TEST_PYTHON:-$(install_python)}
+exec 9>&-
+[ -x "$cli" ] || die "no CLI at $cli"
+[ -x "$python" ] || die "no Python at $python"
+
+# No credential and no setting of this shell reaches a test.
+for name in $(compgen -e); do
+    case $name in
+    CLAUDE_EXEC_TEST_*) ;;
+    ANTHROPIC_* | CLAUDE* | OPENAI_* | API_BEARER_TOKEN) unset "$name" ;;
+    esac
+done
+left_out=$(mktemp)
+log=$(mktemp)
+trap 'rm -f "$left_out" "$log"' EXIT
+export CLAUDE_EXEC_TEST_CLI=$cli CLAUDE_EXEC_TEST_PYTHON=$python CLAUDE_EXEC_TEST_LEFT_OUT=$left_out
+
+say "CLI $cli"
+say "Python $python"
+failed=0
+# The tests start the server and the fake CLI as programs, and nextest builds no examples by itself.
+cargo build --workspace --all-features --bins --examples
+if cargo nextest --version >/dev/null 2>&1; then
+    cargo nextest run --workspace --all-features --lib --bins --tests --examples --run-ignored all --no-fail-fast "$@" 2>&1 | tee "$log" || failed=1
+    not_run=$(sed -nE 's/.*Summary .* ([0-9]+) skipped.*/\1/p' "$log" | tail -n 1)
+else
+    say "cargo-nextest is not installed: using cargo test"
+    [ $# -eq 0 ] || die "a filter needs cargo-nextest"
+    cargo test --workspace --all-features --no-fail-fast --lib --bins --tests --examples -- --include-ignored 2>&1 |
+        tee "$log" || failed=1
+    not_run=$(sed -nE 's/^test result: .* ([0-9]+) ignored;.* ([0-9]+) filtered out.*/\1 \2/p' "$log" |
+        awk '{ n += $1 + $2 } END { print n + 0 }')
+fi
+doc_not_run=0
+if [ $# -eq 0 ]; then
+    cargo test --workspace --all-features --no-fail-fast --doc 2>&1 | tee "$log" || failed=1
+    doc_not_run=$(sed -nE 's/^test result: .* ([0-9]+) ignored;.*/\1/p' "$log" | awk '{ n += $1 } END { print n + 0 }')
+fi
+
+# A test that found that it cannot run here says so in this file, and passes.
+excused=$(sort -u "$left_out" | wc -l)
+say "did not run: ${not_run:-?} tests, $doc_not_run doc tests; $excused ran but left something out"
+sort -u "$left_out" | sed 's/^/  /' >&2
+if [ $# -gt 0 ]; then
+    say "a filter was given: what it left out is counted above, doc tests were not run"
+fi
+[ "$failed" -eq 0 ] || die "FAILED"
+say "ok"
