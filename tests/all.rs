@@ -9,6 +9,8 @@ mod suite {
     mod fake_claude;
     mod layering;
     mod model_api;
+    mod openai_python;
+    mod original_faults;
     mod processes;
     mod recordings;
     mod stalled;

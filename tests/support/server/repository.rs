@@ -31,7 +31,7 @@ impl Repository {
         git(&remote, &["init", "--quiet", "--initial-branch=trunk"]);
         git(&remote, &["add", "."]);
         git(&remote, &["commit", "--quiet", "--message=first"]);
-        git(root.path(), &["clone", "--quiet", "remote", "base"]);
+        git(root.path(), &["clone", "--quiet", "--no-hardlinks", "remote", "base"]);
         Self { root }
     }
 

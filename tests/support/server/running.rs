@@ -50,7 +50,6 @@ impl Server {
             .args(["--role", "api", "--listen", "127.0.0.1:0"])
             .env_clear()
             .envs(site.server_env())
-            .env("API_BEARER_TOKEN", TOKEN)
             .current_dir(site.home().work())
             .stdin(Stdio::null())
             .kill_on_drop(true);
@@ -97,7 +96,11 @@ impl Server {
     }
 
     pub(crate) async fn get(&self, path: &str) -> Reply {
-        client::send(self.address, client::request("GET", path, &[], String::new())).await
+        self.get_with(path, &[]).await
+    }
+
+    pub(crate) async fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> Reply {
+        client::send(self.address, client::request("GET", path, headers, String::new())).await
     }
 
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Reply {
@@ -105,7 +108,12 @@ impl Server {
     }
 
     pub(crate) async fn post_with(&self, path: &str, headers: &[(&str, &str)], body: &Value) -> Reply {
-        client::send(self.address, client::request("POST", path, headers, body.to_string())).await
+        self.post_text(path, headers, &body.to_string()).await
+    }
+
+    /// Posts a body that need not be JSON.
+    pub(crate) async fn post_text(&self, path: &str, headers: &[(&str, &str)], body: &str) -> Reply {
+        client::send(self.address, client::request("POST", path, headers, body.to_owned())).await
     }
 
     /// Begins a request whose answer is read as it comes; dropping it hangs up.
@@ -162,10 +170,20 @@ impl Server {
 
     /// The events of a job, after number `after`.
     pub(crate) async fn events(&self, id: &str, after: Option<u64>) -> Streamed {
-        let after = after.map(|after| after.to_string());
-        let headers: Vec<_> = after.iter().map(|after| ("last-event-id", after.as_str())).collect();
+        match after {
+            Some(after) => self.events_after(id, &after.to_string()).await,
+            None => self.follow(id, &[]).await,
+        }
+    }
+
+    /// The events of a job, after whatever this says.
+    pub(crate) async fn events_after(&self, id: &str, cursor: &str) -> Streamed {
+        self.follow(id, &[("last-event-id", cursor)]).await
+    }
+
+    async fn follow(&self, id: &str, headers: &[(&str, &str)]) -> Streamed {
         let path = format!("/jobs/{id}/events");
-        client::open(self.address, client::request("GET", &path, &headers, String::new())).await
+        client::open(self.address, client::request("GET", &path, headers, String::new())).await
     }
 
     pub(crate) async fn health(&self) -> Value {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::repository::Repository;
-use super::running::Server;
+use super::running::{Server, TOKEN};
 use crate::support::cli::{self, Home};
 use crate::support::model_api::ModelApi;
 use crate::support::process::{Marker, Process};
@@ -40,7 +40,8 @@ impl Site {
         let jobs = site.jobs_dir().display().to_string();
         let program = program.display().to_string();
         let own = site.run.value().to_owned();
-        let site = site.env("JOBS_DIR", &jobs).env("WORKSPACE_DIR", "").env("GIT_CRYPT_KEY", "");
+        let site =
+            site.tokens(TOKEN).env("JOBS_DIR", &jobs).env("WORKSPACE_DIR", "").env("GIT_CRYPT_KEY", "");
         site.env("CLAUDE_BIN", &program).child_env(RUN, &own)
     }
 
@@ -49,6 +50,12 @@ impl Site {
     pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
         self.env.insert(name.to_owned(), value.to_owned());
         self
+    }
+
+    /// The tokens of callers, where they are not the suite's one.
+    #[must_use]
+    pub(crate) fn tokens(self, tokens: &str) -> Self {
+        self.env("API_BEARER_TOKEN", tokens)
     }
 
     /// A variable of the servers that they hand on to the CLI.

@@ -1,0 +1,240 @@
+//! openai-python, unmodified, against the server over the real CLI: what its users see, and what the model gets.
+//!
+//! The scripts are in `tests/clients/openai_python`; each prints what it saw as lines of JSON.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
+
+use crate::support::model_api::{DEFAULT_ANSWER, ModelApi, system_text};
+use crate::support::process;
+use crate::support::server::{Server, Site, TOKEN};
+
+/// Longer than any script takes.
+const PATIENCE: Duration = Duration::from_secs(100);
+
+/// The interpreter that has the client: `CLAUDE_EXEC_TEST_PYTHON`, or where `tests/run.sh` puts it.
+fn python() -> PathBuf {
+    let path = match std::env::var_os("CLAUDE_EXEC_TEST_PYTHON") {
+        Some(path) => PathBuf::from(path),
+        None => {
+            let home = std::env::var_os("HOME").expect("HOME is set");
+            PathBuf::from(home).join(".cache/claude-exec-tests/python/bin/python")
+        }
+    };
+    assert!(
+        path.is_file(),
+        "no Python at {}: run tests/run.sh, or set CLAUDE_EXEC_TEST_PYTHON",
+        path.display()
+    );
+    path
+}
+
+/// A running script.
+struct Script {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Script {
+    fn start(name: &str, server: &Server) -> Self {
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/openai_python");
+        let mut child = Command::new(python())
+            .arg(directory.join(name))
+            .env("OPENAI_BASE_URL", format!("{}/v1", server.url()))
+            .env("OPENAI_API_KEY", TOKEN)
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .env_remove("HTTP_PROXY")
+            .env_remove("http_proxy")
+            .env_remove("ALL_PROXY")
+            .env_remove("all_proxy")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("the interpreter starts");
+        let lines = BufReader::new(child.stdout.take().expect("stdout is piped")).lines();
+        Self { child, lines }
+    }
+
+    async fn next(&mut self) -> Value {
+        let line = tokio::time::timeout(PATIENCE, self.lines.next_line()).await.expect("it says something");
+        let line = line.expect("it is text").expect("the script failed; stderr says why");
+        serde_json::from_str(&line).unwrap_or_else(|_| panic!("no JSON: {line}"))
+    }
+
+    async fn nudge(&mut self) {
+        self.child.stdin.as_mut().expect("stdin is piped").write_all(b"\n").await.expect("it reads");
+    }
+
+    async fn end(mut self) {
+        let exit = tokio::time::timeout(PATIENCE, self.child.wait()).await.expect("it ends");
+        assert!(exit.expect("it is our child").success());
+    }
+}
+
+async fn run(name: &str, server: &Server) -> Value {
+    let mut script = Script::start(name, server);
+    let told = script.next().await;
+    script.end().await;
+    told
+}
+
+async fn scene(env: &[(&str, &str)]) -> (ModelApi, Site, Server) {
+    let api = ModelApi::start().await;
+    let site = env.iter().fold(Site::real(&api).repository(), |site, (name, value)| site.env(name, value));
+    let server = site.start().await;
+    (api, site, server)
+}
+
+#[tokio::test]
+#[ignore = "needs the real CLI: tests/run.sh"]
+async fn whole_answers() {
+    let (api, _site, server) = scene(&[]).await;
+    let told = run("chat.py", &server).await;
+    let models: Vec<&str> =
+        told["models"].as_array().expect("a list").iter().filter_map(Value::as_str).collect();
+    for name in ["haiku", "sonnet", "opus", "fable", "claude-sonnet-4-6", "probe"] {
+        assert!(models.contains(&name), "{name} in {models:?}");
+    }
+    assert_eq!(told["one_model"], "haiku");
+    let plain = json!({
+        "id": "chatcmpl-", "object": "chat.completion", "model": "sonnet", "role": "assistant",
+        "content": "word0 word1 word2 ", "finish_reason": "stop", "usage": [7, 3, 10],
+    });
+    assert_eq!(told["plain"], plain);
+    assert_eq!((&told["ignored"], &told["request_id"]), (&json!("seed"), &json!(true)));
+    assert_eq!(told["long"], DEFAULT_ANSWER);
+    assert_eq!(told["cut"], json!(["word0 word1 word2 word3 ", "length"]));
+
+    let requests = api.messages();
+    // The CLI itself goes on where a limit cuts it, and may have asked once more before it was stopped.
+    assert!(requests.len() == 3 || requests.len() == 4, "{}", requests.len());
+    let long = &requests[1].body;
+    assert!(system_text(long).contains("You are terse.\n\nBe kind."), "{}", system_text(long));
+    let [packed] = &requests[1].user_texts()[..] else {
+        panic!("one message: {:?}", requests[1].user_texts())
+    };
+    assert!(
+        packed.contains(r#"[{"role":"user","content":"one"},{"role":"assistant","content":"two"}]"#),
+        "{packed}"
+    );
+    assert!(packed.ends_with("\nthree"), "{packed}");
+    let sampling = (&long["max_tokens"], &long["temperature"], &long["stop_sequences"]);
+    assert_eq!(sampling, (&json!(66), &json!(0.25), &json!(["YY"])));
+    assert!(long["model"].as_str().is_some_and(|model| model.contains("haiku")), "{}", long["model"]);
+    for request in requests {
+        assert!(request.body["tools"].as_array().is_none_or(Vec::is_empty), "no tools");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs the real CLI: tests/run.sh"]
+async fn streamed_answers() {
+    let (api, _site, server) = scene(&[]).await;
+    let told = run("stream.py", &server).await;
+    let plain = json!([
+        ["assistant", "", null, null],
+        [null, "word0 ", null, null],
+        [null, "word1 ", null, null],
+        [null, "word2 ", null, null],
+        [null, null, "stop", null],
+    ]);
+    assert_eq!(told["plain"], plain);
+    assert_eq!(
+        (&told["ids"], &told["kinds"], &told["models"]),
+        (&json!(1), &json!(["chat.completion.chunk"]), &json!(["sonnet"]))
+    );
+    let usage = told["usage"].as_array().expect("chunks");
+    assert_eq!(usage.last(), Some(&json!([null, null, null, [7, 2, 9]])));
+    assert!(usage[..usage.len() - 1].iter().all(|chunk| chunk[3].is_null()), "{usage:?}");
+    let helper = json!([["chunk", "content.delta", "content.done"], "Добър ден", "stop"]);
+    assert_eq!(told["helper"], helper);
+    assert_eq!(api.messages().len(), 3);
+}
+
+#[tokio::test]
+#[ignore = "needs the real CLI: tests/run.sh"]
+async fn several_at_once() {
+    let (api, _site, server) = scene(&[]).await;
+    assert_eq!(run("async_client.py", &server).await, json!(["one", "two", "three", "four"]));
+    assert_eq!(api.messages().len(), 4);
+}
+
+#[tokio::test]
+#[ignore = "needs the real CLI: tests/run.sh"]
+async fn failures_are_the_exceptions_they_should_be() {
+    let (_api, _site, server) = scene(&[]).await;
+    let told = run("errors.py", &server).await;
+    let table = [
+        ("wrong_key", "AuthenticationError", json!(401), json!("invalid_api_key")),
+        ("wrong_key_models", "AuthenticationError", json!(401), json!("invalid_api_key")),
+        ("unknown_model", "BadRequestError", json!(400), json!("model_not_found")),
+        ("unknown_model_retrieved", "NotFoundError", json!(404), json!("model_not_found")),
+        ("no_messages", "BadRequestError", json!(400), json!(null)),
+        ("bad_role", "BadRequestError", json!(400), json!(null)),
+        ("too_long", "BadRequestError", json!(400), json!("context_length_exceeded")),
+        ("upstream_400", "BadRequestError", json!(400), json!(null)),
+        // Not the caller's 401: its key is good.
+        ("upstream_401", "InternalServerError", json!(502), json!("upstream_auth")),
+        ("upstream_401_stream", "InternalServerError", json!(502), json!("upstream_auth")),
+        ("upstream_404", "NotFoundError", json!(404), json!("model_not_found")),
+        ("mid_stream", "APIError", json!(null), json!("answer_restarted")),
+    ];
+    for (name, class, status, code) in table {
+        let error = &told[name];
+        assert_eq!((&error["class"], &error["status"]), (&json!(class), &status), "{name}: {error}");
+        assert!(code.is_null() || error["code"] == code, "{name}: {error}");
+        assert!(error["message"].as_str().is_some_and(|message| !message.is_empty()), "{name}: {error}");
+    }
+    assert_eq!(told["mid_stream"]["text"], "word0 word1 word2 ");
+    assert!(
+        told["unknown_model"]["message"].as_str().is_some_and(|text| text.contains("sonnet")),
+        "the list"
+    );
+    assert_eq!(told["unknown_model"]["param"], "model");
+    assert_eq!(told["after_all"], "fine");
+    server.load_is(0, 0).await;
+}
+
+#[tokio::test]
+#[ignore = "needs the real CLI: tests/run.sh"]
+async fn leaving_ends_the_turn_while_the_client_lives_on() {
+    let (api, site, server) = scene(&[]).await;
+    let mut script = Script::start("cancel.py", &server);
+    let told = script.next().await;
+    assert_eq!(told, json!(["word0 ", true, "APITimeoutError"]));
+    assert_eq!(api.messages().len(), 3);
+    server.load_is(0, 0).await;
+    process::until("the model is left alone", || api.active() == 0).await;
+    assert_eq!(site.children(), []);
+    script.nudge().await;
+    script.end().await;
+}
+
+#[tokio::test]
+#[ignore = "needs the real CLI: tests/run.sh"]
+async fn the_client_comes_back_when_it_is_worth_it_and_only_then() {
+    let (api, site, server) = scene(&[("MAX_CONCURRENCY", "1"), ("MAX_QUEUE_DEPTH", "0")]).await;
+    let mut held = server.chat_stream("[[words 1]] [[hold]] [[text released]]").await;
+    assert_eq!(held.first_text().await, "word0 ");
+    let mut script = Script::start("retries.py", &server);
+    assert_eq!(script.next().await, json!(["RateLimitError", "queue_full", "2"]));
+    script.nudge().await;
+    process::until("it has been refused again", || {
+        let log = site.log();
+        log.matches("queue_full").count() >= 2
+    })
+    .await;
+    api.release();
+    assert_eq!(held.rest().await.last().expect("an end").data, "[DONE]");
+    let told = script.next().await;
+    assert_eq!(told, json!(["served", "InternalServerError", "upstream_auth"]));
+    script.end().await;
+    let texts: Vec<String> = api.messages().iter().flat_map(|request| request.user_texts()).collect();
+    assert_eq!(texts, ["[[words 1]] [[hold]] [[text released]]", "[[text served]]", "[[status 401]]"]);
+}
