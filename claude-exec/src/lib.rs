@@ -75,3 +75,8 @@ mod time;
 
 pub use error::{Error, Result};
 pub use invocation::Invocation;
+
+/// The README's example has to compile.
+#[cfg(all(doctest, feature = "local"))]
+#[doc = include_str!("../../README.md")]
+struct Readme;

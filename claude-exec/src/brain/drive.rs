@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep_until};
 use super::limits::{Clock, Limit};
 use crate::error::{Error, Result};
 use crate::executor::{Exit, Frame, Process, Stop, Tail};
-use crate::invocation::{Deadlines, INITIALIZE_ID};
+use crate::invocation::{Deadlines, Held, INITIALIZE_ID};
 use crate::protocol::{
     Ask, ControlRequest, ControlResponse, Event, Outcome, Reply, Request, Retry, Translator,
 };
@@ -38,13 +38,6 @@ pub(super) enum Wish {
     GoOn,
     Interrupt,
     Stop,
-}
-
-/// A user message that waits until the CLI has shown that it knows the agent.
-#[derive(Debug)]
-pub(super) struct Held {
-    pub(super) agent_name: String,
-    pub(super) message: Bytes,
 }
 
 pub(super) struct Driver {

@@ -9,7 +9,7 @@ use futures::{Stream, StreamExt};
 use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
 
-use super::drive::{Driver, Held, Wish};
+use super::drive::{Driver, Wish};
 use crate::error::{Error, Result};
 use crate::executor::{Control, Executor};
 use crate::invocation::{Invocation, Launch};
@@ -63,8 +63,7 @@ where
     G: Send + 'static,
 {
     let deadlines = invocation.get_deadlines();
-    let Launch { command, held, agent_name } = invocation.to_launch(Uuid::new_v4())?;
-    let held = agent_name.zip(held).map(|(agent_name, message)| Held { agent_name, message });
+    let Launch { command, held } = invocation.to_launch(Uuid::new_v4())?;
     let start = tokio::time::timeout(deadlines.first_byte, executor.start(command));
     let process = start.await.map_err(|_| Error::timed_out("starting the CLI", deadlines.first_byte))??;
     let control = Arc::clone(&process.control);

@@ -22,9 +22,14 @@ pub(crate) const INITIALIZE_ID: &str = "initialize";
 #[derive(Debug)]
 pub(crate) struct Launch {
     pub(crate) command: Command,
-    /// The user message, when it waits for the agent to be known.
-    pub(crate) held: Option<Bytes>,
-    pub(crate) agent_name: Option<String>,
+    pub(crate) held: Option<Held>,
+}
+
+/// A user message that waits until the CLI has shown that it knows the agent.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Held {
+    pub(crate) agent_name: String,
+    pub(crate) message: Bytes,
 }
 
 impl Invocation {
@@ -44,10 +49,10 @@ impl Invocation {
     ///
     /// As [`to_command`](Self::to_command).
     pub fn to_command_with(&self, message_id: Uuid) -> Result<Command> {
-        let Launch { command, held, .. } = self.to_launch(message_id)?;
+        let Launch { command, held } = self.to_launch(message_id)?;
         match (command.stdin.clone(), held) {
-            (Stdin::Open(first), Some(message)) => {
-                Ok(command.stdin(Stdin::Open([first, message].concat().into())))
+            (Stdin::Open(first), Some(held)) => {
+                Ok(command.stdin(Stdin::Open([first, held.message].concat().into())))
             }
             _ => Ok(command),
         }
@@ -78,14 +83,14 @@ impl Invocation {
             first.extend_from_slice(&request.to_line(INITIALIZE_ID));
         }
         let message = self.prompt.to_line(message_id, !self.expand_prompt);
-        let agent_name = self.agent_name.clone();
-        let held = if agent_name.is_some() {
-            Some(message)
-        } else {
-            first.extend_from_slice(&message);
-            None
+        let held = match self.agent_name.clone() {
+            Some(agent_name) => Some(Held { agent_name, message }),
+            None => {
+                first.extend_from_slice(&message);
+                None
+            }
         };
-        Ok(Launch { command: command.stdin(Stdin::Open(first.freeze())), held, agent_name })
+        Ok(Launch { command: command.stdin(Stdin::Open(first.freeze())), held })
     }
 
     /// Refuses texts that no turn can carry.
@@ -350,7 +355,8 @@ mod tests {
         let launch = Invocation::agent("do it").agent_name("deploy").to_launch(Uuid::nil()).unwrap();
         let Stdin::Open(first) = launch.command.stdin else { panic!("stdin stays open") };
         assert!(first.starts_with(b"{\"request\":{\"subtype\":\"initialize\"}"));
-        assert_eq!(launch.held, Some(Content::from("do it").to_line(Uuid::nil(), true)));
+        let message = Content::from("do it").to_line(Uuid::nil(), true);
+        assert_eq!(launch.held, Some(Held { agent_name: "deploy".to_owned(), message }));
         assert_eq!(Invocation::agent("do it").to_launch(Uuid::nil()).unwrap().held, None);
     }
 

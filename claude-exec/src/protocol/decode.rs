@@ -7,8 +7,9 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::control::{Ask, ControlRequest, ControlResponse, PermissionAsk};
-use super::event::{Event, RateLimit, Retry, Session, SessionId, Tool, ToolResult};
+use super::event::{Event, RateLimit, Retry, Session, Tool, ToolResult};
 use super::outcome::{ModelUsage, Outcome};
+use super::session::SessionId;
 use super::wire::{
     AskWire, Block, ControlCancelLine, ControlRequestLine, ControlResponseLine, InitLine, RateLimitInfo,
     RateLimitLine, ResultLine, RetryLine,

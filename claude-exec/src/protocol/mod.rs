@@ -8,15 +8,17 @@ mod line;
 mod message;
 mod outcome;
 mod repair;
+mod session;
 mod translate;
 mod wire;
 
 pub use content::Content;
 pub use control::{Ask, ControlRequest, ControlResponse, Initialize, PermissionAsk, Reply, Request};
 pub use event::{
-    Event, MessageEnd, Noise, NoiseReason, Other, RateLimit, Restarted, Retry, Session, SessionId, Text,
-    Tool, ToolInput, ToolResult, ToolStart,
+    Event, MessageEnd, Noise, NoiseReason, Other, RateLimit, Restarted, Retry, Session, Text, Tool,
+    ToolInput, ToolResult, ToolStart,
 };
 pub use line::{Line, LineFramer, MAX_LINE_BYTES};
 pub use outcome::{Failure, ModelUsage, Outcome, Usage};
+pub use session::SessionId;
 pub use translate::Translator;

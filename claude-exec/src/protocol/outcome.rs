@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::event::SessionId;
+use super::session::SessionId;
 
 /// A turn's result as the CLI tells it (`result`).
 #[derive(Debug, Clone, Default)]

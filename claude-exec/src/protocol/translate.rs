@@ -6,11 +6,12 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::decode;
-use super::event::{Event, MessageEnd, Noise, NoiseReason, Other, SessionId, Text, ToolInput, ToolStart};
+use super::event::{Event, MessageEnd, Noise, NoiseReason, Other, Text, ToolInput, ToolStart};
 use super::line::{Line, LineFramer, MAX_LINE_BYTES};
 use super::message::{BlockKind, Messages};
 use super::outcome::Outcome;
 use super::repair::repair;
+use super::session::SessionId;
 use super::wire::{Bare, Block, Head, MessageLine, StreamEvent};
 
 /// Turns what the CLI writes on stdout into [`Event`]s.

@@ -2,14 +2,14 @@
 
 use std::collections::HashSet;
 use std::fs;
-use std::os::unix::fs::DirEntryExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal};
 
 use super::marker::{self, Marker};
+use super::proc::{Identity, Stat, processes};
 
 /// How often a sweep looks again for processes that were being started while it looked. The waits between
 /// double from 1 ms, so it all ends within about 2 s.
@@ -28,58 +28,6 @@ pub(super) fn signal_group(leader: u32, signal: Signal) {
 /// A pid that may be signalled: never 0 (our own group) and never 1 (everyone, or init).
 fn pid(raw: u32) -> Option<Pid> {
     i32::try_from(raw).ok().filter(|raw| *raw > 1).and_then(Pid::from_raw)
-}
-
-/// A process, told apart from a later one with the same pid.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Identity {
-    pid: u32,
-    start_time: u64,
-}
-
-/// What `/proc/<pid>/stat` says (proc(5)).
-#[derive(Debug)]
-pub(super) struct Stat {
-    pid: u32,
-    parent: u32,
-    /// In clock ticks since boot.
-    pub(super) start_time: u64,
-    zombie: bool,
-}
-
-impl Stat {
-    pub(super) fn read(process: &Path) -> Option<Self> {
-        Self::parse(&fs::read_to_string(process.join("stat")).ok()?)
-    }
-
-    /// The command name, in parentheses, may hold anything, parentheses and spaces included.
-    fn parse(stat: &str) -> Option<Self> {
-        let (pid, rest) = stat.split_once(' ')?;
-        let fields: Vec<&str> = rest.rsplit_once(')')?.1.split_ascii_whitespace().collect();
-        Some(Self {
-            pid: pid.parse().ok()?,
-            parent: fields.get(1)?.parse().ok()?,
-            start_time: fields.get(19)?.parse().ok()?,
-            zombie: matches!(*fields.first()?, "Z" | "X"),
-        })
-    }
-}
-
-/// A process's directory in `/proc`.
-struct Entry {
-    pid: u32,
-    /// Linux numbers these directories as it makes them, so that another process with the same pid has another
-    /// number (`get_next_ino` in `fs/proc/base.c`).
-    inode: u64,
-    path: PathBuf,
-}
-
-fn processes() -> impl Iterator<Item = Entry> {
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    entries.filter_map(|entry| {
-        let pid = entry.file_name().to_str()?.parse().ok()?;
-        Some(Entry { pid, inode: entry.ino(), path: entry.path() })
-    })
 }
 
 /// Every living descendant of `leader`, by a walk from parent to child.
@@ -189,24 +137,5 @@ mod tests {
         STRANGERS.lock().unwrap().clone_from(&vec![(child.id(), inode - 1)]);
         kill_marked(&marker);
         assert_eq!(child.wait().unwrap().signal(), Some(9));
-    }
-
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn a_process_keeps_its_inode_and_shares_it_with_none() {
-        let inodes = || processes().map(|process| (process.pid, process.inode)).collect::<Vec<_>>();
-        let own = |inodes: &[(u32, u64)]| inodes.iter().find(|(pid, _)| *pid == std::process::id()).copied();
-        let (before, after) = (inodes(), inodes());
-        assert_eq!((own(&before), own(&before).is_some()), (own(&after), true));
-        let distinct: HashSet<u64> = after.iter().map(|(_, inode)| *inode).collect();
-        assert_eq!(distinct.len(), after.len());
-    }
-
-    #[test]
-    fn a_name_with_parentheses_does_not_shift_the_fields() {
-        let line =
-            "42 (a) b (c) S 7 42 42 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 98765 1000 10 18446744073709551615";
-        let stat = Stat::parse(line).unwrap();
-        assert_eq!((stat.pid, stat.parent, stat.start_time, stat.zombie), (42, 7, 98765, false));
     }
 }

@@ -60,7 +60,7 @@ fn namespace() -> String {
 
 /// When a process started, in clock ticks since boot: field 22 of `/proc/<pid>/stat` (proc(5)).
 fn start_time(pid: u32) -> Option<u64> {
-    super::descendants::Stat::read(&Path::new("/proc").join(pid.to_string())).map(|stat| stat.start_time)
+    super::proc::Stat::read(&Path::new("/proc").join(pid.to_string())).map(|stat| stat.start_time)
 }
 
 /// True when a `/proc/<pid>/environ` carries any run's marker.

@@ -21,6 +21,7 @@ compile_error!("the `local` executor needs Unix; build with `default-features = 
 mod descendants;
 mod environment;
 mod marker;
+mod proc;
 mod spawn;
 mod stdin;
 mod supervise;

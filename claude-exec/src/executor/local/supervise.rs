@@ -16,8 +16,9 @@ use tokio::process::{Child, ChildStderr, ChildStdout};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
-use super::descendants::{self, Identity};
+use super::descendants;
 use super::marker::Marker;
+use super::proc::Identity;
 use super::stdin::Writer;
 use crate::error::{Error, Result};
 use crate::executor::{Control, Exit, Frame, Process, Stdin, Stop};

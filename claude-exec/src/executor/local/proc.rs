@@ -1,0 +1,81 @@
+//! Processes as `/proc` shows them (proc(5)).
+
+use std::fs;
+use std::os::unix::fs::DirEntryExt;
+use std::path::{Path, PathBuf};
+
+/// A process, told apart from a later one with the same pid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Identity {
+    pub(super) pid: u32,
+    pub(super) start_time: u64,
+}
+
+/// What `/proc/<pid>/stat` says (proc(5)).
+#[derive(Debug)]
+pub(super) struct Stat {
+    pub(super) pid: u32,
+    pub(super) parent: u32,
+    /// In clock ticks since boot.
+    pub(super) start_time: u64,
+    pub(super) zombie: bool,
+}
+
+impl Stat {
+    pub(super) fn read(process: &Path) -> Option<Self> {
+        Self::parse(&fs::read_to_string(process.join("stat")).ok()?)
+    }
+
+    /// The command name, in parentheses, may hold anything, parentheses and spaces included.
+    fn parse(stat: &str) -> Option<Self> {
+        let (pid, rest) = stat.split_once(' ')?;
+        let fields: Vec<&str> = rest.rsplit_once(')')?.1.split_ascii_whitespace().collect();
+        Some(Self {
+            pid: pid.parse().ok()?,
+            parent: fields.get(1)?.parse().ok()?,
+            start_time: fields.get(19)?.parse().ok()?,
+            zombie: matches!(*fields.first()?, "Z" | "X"),
+        })
+    }
+}
+
+/// A process's directory in `/proc`.
+pub(super) struct Entry {
+    pub(super) pid: u32,
+    /// Linux numbers these directories as it makes them, so that another process with the same pid has another
+    /// number (`get_next_ino` in `fs/proc/base.c`).
+    pub(super) inode: u64,
+    pub(super) path: PathBuf,
+}
+
+pub(super) fn processes() -> impl Iterator<Item = Entry> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| {
+        let pid = entry.file_name().to_str()?.parse().ok()?;
+        Some(Entry { pid, inode: entry.ino(), path: entry.path() })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_parentheses_does_not_shift_the_fields() {
+        let line =
+            "42 (a) b (c) S 7 42 42 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 98765 1000 10 18446744073709551615";
+        let stat = Stat::parse(line).unwrap();
+        assert_eq!((stat.pid, stat.parent, stat.start_time, stat.zombie), (42, 7, 98765, false));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_process_keeps_its_inode_and_shares_it_with_none() {
+        let inodes = || processes().map(|process| (process.pid, process.inode)).collect::<Vec<_>>();
+        let own = |inodes: &[(u32, u64)]| inodes.iter().find(|(pid, _)| *pid == std::process::id()).copied();
+        let (before, after) = (inodes(), inodes());
+        assert_eq!((own(&before), own(&before).is_some()), (own(&after), true));
+        let distinct: std::collections::HashSet<u64> = after.iter().map(|(_, inode)| *inode).collect();
+        assert_eq!(distinct.len(), after.len());
+    }
+}
