@@ -198,10 +198,14 @@ async fn a_line_of_megabytes_comes_whole() {
 
 #[tokio::test]
 #[ignore = "needs the real CLI: tests/run.sh"]
-async fn an_empty_answer_is_an_empty_result() {
+async fn an_empty_answer_is_asked_for_again_and_then_an_empty_result() {
     let api = ModelApi::start().await;
-    let done = once(&Home::new(&api), &[], "[[text ]]").await;
+    let home = Home::new(&api);
+    api.script(|_| Scenario::text(""));
+    let done = once(&home, &[], "hi").await;
     assert_eq!((&result(&done)["is_error"], &result(&done)["result"]), (&json!(false), &json!("")));
+    assert_eq!(api.messages().len(), 2);
+    assert_eq!(assistants(&done.lines), [], "an empty block is no message");
 }
 
 /// A subagent's lines carry the id of the call that began it, and no deltas; its words come only when asked for.
