@@ -13,6 +13,7 @@ mod suite {
     mod original_faults;
     mod processes;
     mod stalled;
+    mod startup;
     mod turn;
     mod upstream;
     mod verbatim;

@@ -128,12 +128,17 @@ async fn the_list_shows_the_newest_first_and_no_prompt() {
 }
 
 #[tokio::test]
-async fn an_unknown_agent_is_a_failed_job_with_the_reason() {
-    let (_site, server) = fake().await;
+#[ignore = "needs the real CLI: tests/run.sh"]
+async fn an_unknown_agent_is_an_error_before_the_model_is_asked() {
+    let api = ModelApi::start().await;
+    let site = Site::real(&api).repository();
+    let server = site.start().await;
     let id = server.submit(&json!({"prompt": "hello", "agent": "nobody"})).await;
     let job = server.ended(&id).await;
-    assert_eq!((&job["status"], &job["exit_code"]), (&json!("failed"), &json!(1)), "{job}");
-    assert!(job["stderr"].as_str().is_some_and(|text| text.contains("nobody")), "{job}");
+    assert_eq!(job["status"], "error", "{job}");
+    let error = job["error"].as_str().expect("a reason");
+    assert!(error.contains("nobody") && error.contains(AGENT), "it names those there are: {error}");
+    assert_eq!(api.messages().len(), 0, "nothing was asked with another agent's powers");
 }
 
 #[tokio::test]
