@@ -223,6 +223,36 @@ async fn a_restart_keeps_what_is_finished_and_says_what_was_interrupted() {
 }
 
 #[tokio::test]
+async fn a_key_is_remembered_over_a_restart() {
+    let site = Site::fake().repository();
+    let server = site.start().await;
+    let key = [("idempotency-key", "order-66")];
+    let body = json!({"prompt": "[[text once]]", "agent": AGENT});
+    let id = server.post_with("/execute", &key, &body).await.json()["job_id"].clone();
+    server.ended(id.as_str().expect("an id")).await;
+    server.kill().await;
+    let server = site.start().await;
+    let again = server.post_with("/execute", &key, &body).await;
+    assert_eq!((again.status, again.json()), (202, json!({"job_id": id, "status": "completed"})));
+}
+
+#[tokio::test]
+async fn an_ended_job_is_forgotten_in_time_by_itself() {
+    let site = Site::fake().repository().env("JOB_TTL_SECONDS", "1");
+    let server = site.start().await;
+    let ended = server.execute("[[text done]]").await;
+    let running = server.execute(SILENT).await;
+    server.job_is(&running, &["running"]).await;
+    // No job ends meanwhile and nobody asks for it: a timer does it.
+    let path = format!("/jobs/{ended}");
+    while server.get(&path).await.status == 200 {
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    }
+    assert_eq!(server.get(&path).await.status, 404);
+    assert_eq!(server.job(&running).await["status"], "running");
+}
+
+#[tokio::test]
 async fn a_job_gets_what_the_remote_has_now() {
     let (site, server) = fake().await;
     let first = server.execute("[[report]]").await;

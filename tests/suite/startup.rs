@@ -9,7 +9,8 @@ use crate::support::server::{Server, Site, TOKEN};
 
 /// Runs a server that is expected not to start.
 async fn refused(site: &Site, args: &[&str]) -> (Option<i32>, String) {
-    let Output { status, stdout, stderr } = Server::command(site).args(args).output().await.unwrap();
+    let output = Server::command(site).args(args).output().await;
+    let Output { status, stdout, stderr } = output.expect("the program is there");
     assert!(stdout.is_empty(), "it must not say that it listens");
     (status.code(), String::from_utf8_lossy(&stderr).into_owned())
 }
