@@ -14,6 +14,7 @@ mod suite {
     mod processes;
     mod recordings;
     mod stalled;
+    mod startup;
     mod turn;
     mod upstream;
     mod verbatim;

@@ -128,12 +128,17 @@ async fn the_list_shows_the_newest_first_and_no_prompt() {
 }
 
 #[tokio::test]
-async fn an_unknown_agent_is_a_failed_job_with_the_reason() {
-    let (_site, server) = fake().await;
+#[ignore = "needs the real CLI: tests/run.sh"]
+async fn an_unknown_agent_is_an_error_before_the_model_is_asked() {
+    let api = ModelApi::start().await;
+    let site = Site::real(&api).repository();
+    let server = site.start().await;
     let id = server.submit(&json!({"prompt": "hello", "agent": "nobody"})).await;
     let job = server.ended(&id).await;
-    assert_eq!((&job["status"], &job["exit_code"]), (&json!("failed"), &json!(1)), "{job}");
-    assert!(job["stderr"].as_str().is_some_and(|text| text.contains("nobody")), "{job}");
+    assert_eq!(job["status"], "error", "{job}");
+    let error = job["error"].as_str().expect("a reason");
+    assert!(error.contains("nobody") && error.contains(AGENT), "it names those there are: {error}");
+    assert_eq!(api.messages().len(), 0, "nothing was asked with another agent's powers");
 }
 
 #[tokio::test]
@@ -215,6 +220,36 @@ async fn a_restart_keeps_what_is_finished_and_says_what_was_interrupted() {
         assert_eq!(site.children(), []);
         assert_eq!(server.terminate().await.code(), Some(0));
     }
+}
+
+#[tokio::test]
+async fn a_key_is_remembered_over_a_restart() {
+    let site = Site::fake().repository();
+    let server = site.start().await;
+    let key = [("idempotency-key", "order-66")];
+    let body = json!({"prompt": "[[text once]]", "agent": AGENT});
+    let id = server.post_with("/execute", &key, &body).await.json()["job_id"].clone();
+    server.ended(id.as_str().expect("an id")).await;
+    server.kill().await;
+    let server = site.start().await;
+    let again = server.post_with("/execute", &key, &body).await;
+    assert_eq!((again.status, again.json()), (202, json!({"job_id": id, "status": "completed"})));
+}
+
+#[tokio::test]
+async fn an_ended_job_is_forgotten_in_time_by_itself() {
+    let site = Site::fake().repository().env("JOB_TTL_SECONDS", "1");
+    let server = site.start().await;
+    let ended = server.execute("[[text done]]").await;
+    let running = server.execute(SILENT).await;
+    server.job_is(&running, &["running"]).await;
+    // No job ends meanwhile and nobody asks for it: a timer does it.
+    let path = format!("/jobs/{ended}");
+    while server.get(&path).await.status == 200 {
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    }
+    assert_eq!(server.get(&path).await.status, 404);
+    assert_eq!(server.job(&running).await["status"], "running");
 }
 
 #[tokio::test]

@@ -17,21 +17,16 @@ use crate::support::server::{Server, Site, TOKEN};
 /// Longer than any script takes.
 const PATIENCE: Duration = Duration::from_secs(100);
 
-/// The interpreter that has the client: `CLAUDE_EXEC_TEST_PYTHON`, or where `tests/run.sh` puts it.
+/// The interpreter that has the client: `CLAUDE_EXEC_TEST_PYTHON`, or the one that `tests/run.sh` has installed.
 fn python() -> PathBuf {
-    let path = match std::env::var_os("CLAUDE_EXEC_TEST_PYTHON") {
-        Some(path) => PathBuf::from(path),
-        None => {
-            let home = std::env::var_os("HOME").expect("HOME is set");
-            PathBuf::from(home).join(".cache/claude-exec-tests/python/bin/python")
-        }
-    };
-    assert!(
-        path.is_file(),
-        "no Python at {}: run tests/run.sh, or set CLAUDE_EXEC_TEST_PYTHON",
-        path.display()
-    );
-    path
+    if let Some(path) = std::env::var_os("CLAUDE_EXEC_TEST_PYTHON") {
+        return PathBuf::from(path);
+    }
+    let home = std::env::var_os("HOME").expect("HOME is set");
+    let installed = std::fs::read_dir(PathBuf::from(home).join(".cache/claude-exec-tests/python"));
+    let complete = |path: &PathBuf| path.join("complete").exists();
+    let found = installed.into_iter().flatten().flatten().map(|entry| entry.path()).find(complete);
+    found.expect("no Python client: run tests/run.sh, or set CLAUDE_EXEC_TEST_PYTHON").join("bin/python")
 }
 
 /// A running script.
@@ -235,6 +230,7 @@ async fn the_client_comes_back_when_it_is_worth_it_and_only_then() {
     let told = script.next().await;
     assert_eq!(told, json!(["served", "InternalServerError", "upstream_auth"]));
     script.end().await;
-    let texts: Vec<String> = api.messages().iter().flat_map(|request| request.user_texts()).collect();
+    let mut texts: Vec<String> = api.messages().iter().flat_map(|request| request.user_texts()).collect();
+    texts.dedup(); // the CLI may have asked once more before it was stopped
     assert_eq!(texts, ["[[words 1]] [[hold]] [[text released]]", "[[text served]]", "[[status 401]]"]);
 }

@@ -170,6 +170,20 @@ async fn a_server_that_is_killed_leaves_nothing_after_its_next_start() {
 
 #[tokio::test]
 #[ignore = "needs the real CLI: tests/run.sh"]
+async fn a_cli_that_is_killed_is_a_failure_and_leaves_no_tool() {
+    let scene = Scene::new().await;
+    let id = scene.server.execute(&prompt()).await;
+    scene.until_all_sleep().await;
+    let cli: Vec<Process> = scene.site.children();
+    let cli = cli.iter().find(|process| process.command.contains("--input-format")).expect("it runs");
+    process::kill(cli.pid, rustix::process::Signal::KILL);
+    let job = scene.server.ended(&id).await;
+    assert_eq!((&job["status"], &job["exit_code"]), (&json!("failed"), &json!(-9)), "{job}");
+    scene.assert_clean().await;
+}
+
+#[tokio::test]
+#[ignore = "needs the real CLI: tests/run.sh"]
 async fn an_agent_that_ends_well_takes_what_it_detached_with_it() {
     let scene = Scene::new().await;
     let command = format!("setsid nohup {SLEEP} >/dev/null 2>&1 & echo started");

@@ -45,22 +45,32 @@ fn stop() -> End {
 
 #[tokio::test]
 #[ignore = "needs the real CLI: tests/run.sh"]
-async fn a_refused_credential_is_told_after_one_request_and_is_not_the_callers_401() {
+async fn a_refused_credential_is_told_at_once_and_is_not_the_callers_401() {
     let (api, site, server) = server().await;
     let text = "[[status 401]]";
     let expected = (502, "upstream_auth".to_owned());
+    let mut before = 0;
+    // The CLI alone would ask eleven times. On a busy machine the second may be out before it is stopped.
+    let mut asked_once = || {
+        let asked = api.messages().len();
+        assert!((1..=2).contains(&(asked - before)), "{} requests", asked - before);
+        before = asked;
+    };
     let chat = server.chat(text).await;
     assert_eq!(chat.error(), expected, "{chat:?}");
     assert_eq!(chat.headers["x-should-retry"], "false");
-    assert_eq!(api.messages().len(), 1, "no retry was waited for");
+    server.load_is(0, 0).await;
+    asked_once();
     assert_eq!(server.chat_stream(text).await.whole().await.error(), expected);
-    assert_eq!(api.messages().len(), 2);
+    server.load_is(0, 0).await;
+    asked_once();
     assert_eq!(server.say("c", text).await.error(), expected);
-    assert_eq!(api.messages().len(), 3);
+    server.load_is(0, 0).await;
+    asked_once();
     let job = server.ended(&server.execute(text).await).await;
     assert_eq!((&job["status"], &job["exit_code"]), (&json!("failed"), &json!(1)), "{job}");
     assert!(job["error"].as_str().is_some_and(|error| error.contains("credential")), "{job}");
-    assert_eq!(api.messages().len(), 4);
+    asked_once();
     server.load_is(0, 0).await;
     assert_eq!(site.children(), []);
 }

@@ -233,13 +233,31 @@ async fn s14_odd_lines_cost_nothing() {
 
 #[tokio::test]
 async fn s15_a_flood_does_not_fill_the_memory() {
-    let site = Site::fake().repository().env("CONVERSATIONAL_TIMEOUT_SECONDS", "5");
+    let site = Site::fake().repository().env("CONVERSATIONAL_TIMEOUT_SECONDS", "3");
     let server = site.start().await;
     let id = server.execute("[[flood]]").await;
     let (chat, said) = tokio::join!(server.chat("[[flood]]"), server.say("c", "[[flood]]"));
     assert!(chat.status >= 500 && said.status >= 500, "{} {}", chat.status, said.status);
-    let resident = process::resident(server.pid());
-    assert!(resident < 200 * 1024 * 1024, "{resident} bytes");
+    assert_bounded(&server);
     server.post(&format!("/jobs/{id}/cancel"), &json!(null)).await;
     assert_clean(&site, &server).await;
+}
+
+#[tokio::test]
+async fn s15_an_endless_answer_is_refused_whole_and_passes_through_streamed() {
+    let (site, server) = scene().await;
+    let long = "[[long_line 3000000]]".repeat(8);
+    assert_eq!(server.chat(&long).await.error(), (502, "answer_too_long".to_owned()));
+    let streamed = server.chat_stream(&long).await.whole().await;
+    assert!(streamed.body.len() > 24_000_000 && streamed.body.ends_with(b"data: [DONE]\n\n"));
+    let job = server.ended(&server.execute(&long).await).await;
+    assert_eq!((&job["status"], &job["output_truncated"]), (&json!("completed"), &json!(true)));
+    assert_bounded(&server);
+    assert_clean(&site, &server).await;
+}
+
+/// Far below what went through it.
+fn assert_bounded(server: &Server) {
+    let resident = process::resident(server.pid());
+    assert!(resident < 200 * 1024 * 1024, "{resident} bytes");
 }

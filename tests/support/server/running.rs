@@ -69,6 +69,11 @@ impl Server {
         Self { child, _stdout: stdout, address }
     }
 
+    /// One that a test has started by itself.
+    pub(crate) fn adopt(child: Child, stdout: BufReader<ChildStdout>, address: SocketAddr) -> Self {
+        Self { child, _stdout: stdout, address }
+    }
+
     pub(crate) fn pid(&self) -> i32 {
         self.child.id().expect("the server was not waited for").cast_signed()
     }
