@@ -1,4 +1,5 @@
 //! The bundled server as a process of its own, as anyone would run it.
+#![allow(dead_code)] // shared by the benchmarks; none of them uses all of it
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
