@@ -118,7 +118,7 @@ fn time(mut command: Command, input: &[u8]) -> f64 {
         if first.is_none() && line.contains(r#""text_delta""#) {
             first = Some(Instant::now());
         }
-        if line.starts_with(r#"{"type":"result""#) {
+        if line.contains(r#""type":"result""#) {
             break;
         }
         line.clear();

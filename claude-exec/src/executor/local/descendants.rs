@@ -83,9 +83,12 @@ fn kill_matching(is_ours: impl Fn(&[u8]) -> bool) -> usize {
         }
         // A process of another user cannot be read, nor could we have started it.
         let Ok(environ) = fs::read(process.path.join("environ")) else { continue };
-        if !marker::is_carried(&environ) {
-            // A zombie's is empty, and so is that of a process in the middle of an `exec`: that one may be ours.
-            strangers.extend((!environ.is_empty()).then_some(identity));
+        if environ.is_empty() {
+            // That of a process in the middle of an `exec` is empty too, and that one may be ours.
+            let kernel = Stat::read(&process.path).is_some_and(|stat| stat.kernel);
+            strangers.extend(kernel.then_some(identity));
+        } else if !marker::is_carried(&environ) {
+            strangers.push(identity);
         } else if process.pid != own && is_ours(&environ) {
             kill(process.pid);
             killed += 1;

@@ -19,7 +19,12 @@ pub(super) struct Stat {
     /// In clock ticks since boot.
     pub(super) start_time: u64,
     pub(super) zombie: bool,
+    /// A thread of the kernel itself.
+    pub(super) kernel: bool,
 }
+
+/// The flag of a kernel thread in `/proc/<pid>/stat` (`include/linux/sched.h`).
+const PF_KTHREAD: u32 = 0x0020_0000;
 
 impl Stat {
     pub(super) fn read(process: &Path) -> Option<Self> {
@@ -35,6 +40,7 @@ impl Stat {
             parent: fields.get(1)?.parse().ok()?,
             start_time: fields.get(19)?.parse().ok()?,
             zombie: matches!(*fields.first()?, "Z" | "X"),
+            kernel: fields.get(6)?.parse::<u32>().ok()? & PF_KTHREAD != 0,
         })
     }
 }
@@ -65,7 +71,16 @@ mod tests {
         let line =
             "42 (a) b (c) S 7 42 42 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 98765 1000 10 18446744073709551615";
         let stat = Stat::parse(line).unwrap();
-        assert_eq!((stat.pid, stat.parent, stat.start_time, stat.zombie), (42, 7, 98765, false));
+        assert_eq!((stat.pid, stat.parent, stat.start_time), (42, 7, 98765));
+        assert!(!stat.zombie && !stat.kernel);
+    }
+
+    #[test]
+    fn a_kernel_thread_is_known_by_its_flags() {
+        let kthreadd = "2 (kthreadd) S 0 0 0 0 -1 2129984 0 0 0 0 0 12 0 0 20 0 1 0 7 0 0";
+        let dead = "3 (a) Z 1 3 3 0 -1 4228364 1 0 0 0 0 0 0 0 20 0 1 0 9 0 0";
+        let flags = [kthreadd, dead].map(|line| Stat::parse(line).map(|stat| (stat.zombie, stat.kernel)));
+        assert_eq!(flags, [Some((false, true)), Some((true, false))]);
     }
 
     #[cfg(target_os = "linux")]
