@@ -105,6 +105,19 @@ async fn a_descendant_that_hides_its_environment_is_found_by_the_walk() {
     assert_eq!(alive(&sleep), Vec::<PathBuf>::new());
 }
 
+#[tokio::test]
+async fn a_start_that_nobody_waits_for_leaves_nothing() {
+    let name = format!("64.{}", std::process::id());
+    let sleep = format!("sleep\0{name}");
+    let executor = LocalExecutor::new();
+    let mut start = executor.start(sh(&format!("setsid sleep {name} & sleep {name} & sleep {name}; true")));
+    assert!(futures::poll!(start.as_mut()).is_pending());
+    // Not polled again: the child is there, and on its way to a caller who leaves.
+    until("all run", || alive(&sleep).len() == 3).await;
+    drop(start);
+    until("all are gone", || alive(&sleep).is_empty()).await;
+}
+
 #[test]
 fn a_runtime_that_shuts_down_kills_its_children() {
     let name = format!("63.{}", std::process::id());

@@ -69,12 +69,26 @@ fn kill(process: u32) {
 /// all at the end of every run would cost more than the rest of a short run.
 static STRANGERS: Mutex<Vec<(u32, u64)>> = Mutex::new(Vec::new());
 
-/// Kills every process whose environment satisfies `is_ours`, once; says how many there were.
-fn kill_matching(is_ours: impl Fn(&[u8]) -> bool) -> usize {
+/// What one look at all processes came to.
+#[derive(Default)]
+struct Look {
+    killed: usize,
+    /// Processes in the middle of an `exec`, whose environment cannot be seen yet: any of them may be ours.
+    undecided: usize,
+}
+
+impl Look {
+    fn is_clear(&self) -> bool {
+        self.killed + self.undecided == 0
+    }
+}
+
+/// Kills every process whose environment satisfies `is_ours`, once.
+fn kill_matching(is_ours: impl Fn(&[u8]) -> bool) -> Look {
     let own = std::process::id();
     let known = STRANGERS.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let mut strangers = Vec::with_capacity(known.len() + 16);
-    let mut killed = 0;
+    let mut look = Look::default();
     for process in processes() {
         let identity = (process.pid, process.inode);
         if known.binary_search(&identity).is_ok() {
@@ -84,36 +98,44 @@ fn kill_matching(is_ours: impl Fn(&[u8]) -> bool) -> usize {
         // A process of another user cannot be read, nor could we have started it.
         let Ok(environ) = fs::read(process.path.join("environ")) else { continue };
         if environ.is_empty() {
-            // That of a process in the middle of an `exec` is empty too, and that one may be ours.
-            let kernel = Stat::read(&process.path).is_some_and(|stat| stat.kernel);
-            strangers.extend(kernel.then_some(identity));
+            match Stat::read(&process.path) {
+                Some(stat) if stat.zombie => {}
+                Some(stat) if !stat.kernel && !stat.has_environment => look.undecided += 1,
+                Some(_) => strangers.push(identity), // a thread of the kernel, or truly no variable
+                None => {}
+            }
         } else if !marker::is_carried(&environ) {
             strangers.push(identity);
         } else if process.pid != own && is_ours(&environ) {
             kill(process.pid);
-            killed += 1;
+            look.killed += 1;
         }
     }
     strangers.sort_unstable();
     // Of two sweeps at a time the later one's stay: the other's are read once more.
     *STRANGERS.lock().unwrap_or_else(PoisonError::into_inner) = strangers;
-    killed
+    look
 }
 
-/// Kills all that carry the marker, once, without waiting: for a drop.
+/// Kills all that carry the marker, without waiting: for a drop.
 pub(super) fn kill_marked(marker: &Marker) {
-    kill_matching(|environ| marker.is_in(environ));
+    for _ in 0..SWEEP_ROUNDS {
+        if kill_matching(|environ| marker.is_in(environ)).is_clear() {
+            return;
+        }
+        std::thread::yield_now();
+    }
 }
 
 /// Kills every process whose environment satisfies `is_ours`, until none is left; gives their number.
 pub(super) async fn sweep(is_ours: impl Fn(&[u8]) -> bool) -> usize {
     let mut total = 0;
     for round in 0..SWEEP_ROUNDS {
-        let killed = kill_matching(&is_ours);
-        if killed == 0 {
+        let look = kill_matching(&is_ours);
+        if look.is_clear() {
             break;
         }
-        total = total.max(killed);
+        total = total.max(look.killed);
         tokio::time::sleep(Duration::from_millis(1 << round)).await;
     }
     total

@@ -20,6 +20,7 @@ compile_error!("the `local` executor needs Unix; build with `default-features = 
 
 mod descendants;
 mod environment;
+mod leash;
 mod marker;
 mod proc;
 mod spawn;
@@ -102,9 +103,8 @@ impl fmt::Debug for LocalExecutor {
 impl Executor for LocalExecutor {
     fn start(&self, command: Command) -> BoxFuture<'_, Result<Process>> {
         async move {
-            let marker = Marker::new();
-            let child = spawn::spawn(&command, &self.environment, &marker).await?;
-            Ok(supervise::start(child, command.stdin, marker))
+            let spawned = spawn::spawn(&command, &self.environment).await?;
+            Ok(supervise::start(spawned, command.stdin))
         }
         .boxed()
     }

@@ -21,6 +21,8 @@ pub(super) struct Stat {
     pub(super) zombie: bool,
     /// A thread of the kernel itself.
     pub(super) kernel: bool,
+    /// It has a place for its environment, be it empty: not so in the middle of an `exec`.
+    pub(super) has_environment: bool,
 }
 
 /// The flag of a kernel thread in `/proc/<pid>/stat` (`include/linux/sched.h`).
@@ -41,6 +43,8 @@ impl Stat {
             start_time: fields.get(19)?.parse().ok()?,
             zombie: matches!(*fields.first()?, "Z" | "X"),
             kernel: fields.get(6)?.parse::<u32>().ok()? & PF_KTHREAD != 0,
+            // `env_start`, field 50; kernels before 3.5 do not tell.
+            has_environment: fields.get(47).is_none_or(|start| *start != "0"),
         })
     }
 }
@@ -79,6 +83,8 @@ mod tests {
     fn a_kernel_thread_is_known_by_its_flags() {
         let kthreadd = "2 (kthreadd) S 0 0 0 0 -1 2129984 0 0 0 0 0 12 0 0 20 0 1 0 7 0 0";
         let dead = "3 (a) Z 1 3 3 0 -1 4228364 1 0 0 0 0 0 0 0 20 0 1 0 9 0 0";
+        let own = Stat::read(Path::new("/proc/self")).unwrap();
+        assert!(own.has_environment && !own.kernel && own.pid == std::process::id());
         let flags = [kthreadd, dead].map(|line| Stat::parse(line).map(|stat| (stat.zombie, stat.kernel)));
         assert_eq!(flags, [Some((false, true)), Some((true, false))]);
     }

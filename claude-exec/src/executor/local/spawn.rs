@@ -11,6 +11,7 @@ use tokio::process::Child;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
+use super::leash::Leash;
 use super::marker::{self, Marker};
 use crate::error::{Error, Result};
 use crate::executor::{Command, Stdin};
@@ -20,16 +21,20 @@ const WAITING_SPAWNS: usize = 64;
 
 struct Job {
     command: tokio::process::Command,
+    marker: Marker,
     runtime: Handle,
-    reply: oneshot::Sender<io::Result<Child>>,
+    reply: oneshot::Sender<io::Result<Spawned>>,
+}
+
+/// A child on its leash: dropped on the way to its caller, it is killed with what it has started meanwhile.
+pub(super) struct Spawned {
+    pub(super) leash: Leash,
+    pub(super) child: Child,
 }
 
 /// Spawns `command` in a process group of its own.
-pub(super) async fn spawn(
-    command: &Command,
-    environment: &BTreeMap<OsString, OsString>,
-    marker: &Marker,
-) -> Result<Child> {
+pub(super) async fn spawn(command: &Command, environment: &BTreeMap<OsString, OsString>) -> Result<Spawned> {
+    let marker = Marker::new();
     let program = command.program.to_string_lossy().into_owned();
     if let Some(cwd) = &command.cwd
         && !cwd.is_dir()
@@ -38,7 +43,8 @@ pub(super) async fn spawn(
         return Err(Error::invalid("cwd", format!("{} is no directory", cwd.display())));
     }
     let (reply, child) = oneshot::channel();
-    let job = Job { command: prepare(command, environment, marker), runtime: Handle::current(), reply };
+    let command = prepare(command, environment, &marker);
+    let job = Job { command, marker, runtime: Handle::current(), reply };
     let spawner = spawner().map_err(|error| Error::spawn(&program, error))?;
     let gone = || Error::spawn(&program, io::Error::other("the spawning thread is gone"));
     spawner.send(job).await.map_err(|_| gone())?;
@@ -100,7 +106,7 @@ fn spawner() -> io::Result<&'static mpsc::Sender<Job>> {
     let spawner = SPAWNER.get_or_init(|| {
         let (jobs, mut waiting) = mpsc::channel::<Job>(WAITING_SPAWNS);
         std::thread::Builder::new().name("claude-exec-spawn".to_owned()).spawn(move || {
-            while let Some(Job { mut command, runtime, reply }) = waiting.blocking_recv() {
+            while let Some(Job { mut command, marker, runtime, reply }) = waiting.blocking_recv() {
                 if reply.is_closed() {
                     continue; // its caller has left
                 }
@@ -109,8 +115,11 @@ fn spawner() -> io::Result<&'static mpsc::Sender<Job>> {
                 // thread serves them all.
                 let spawned = std::panic::catch_unwind(AssertUnwindSafe(|| command.spawn()));
                 let no_io = |_| Err(io::Error::other("the runtime has no I/O driver: use `enable_all`"));
-                // A child whose caller leaves now comes back in the `Err` and is killed by its drop.
-                let _unwanted = reply.send(spawned.unwrap_or_else(no_io));
+                let spawned = spawned.unwrap_or_else(no_io).map(|child| {
+                    let leader = child.id().expect("a child that was never waited for has a pid");
+                    Spawned { leash: Leash::new(leader, marker), child }
+                });
+                let _unwanted = reply.send(spawned);
             }
         })?;
         Ok(jobs)

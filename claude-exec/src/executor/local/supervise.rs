@@ -1,6 +1,5 @@
 //! The task that owns a child: reads it, stops it, and leaves nothing of it behind.
 
-use std::collections::HashSet;
 use std::io;
 use std::process::ExitStatus;
 use std::sync::Arc;
@@ -10,19 +9,16 @@ use bytes::{Bytes, BytesMut};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt};
-use rustix::process::Signal;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, ChildStderr, ChildStdout};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
-use super::descendants;
-use super::marker::Marker;
-use super::proc::Identity;
+use super::leash::{Ladder, Leash};
+use super::spawn::Spawned;
 use super::stdin::Writer;
 use crate::error::{Error, Result};
 use crate::executor::{Control, Exit, Frame, Process, Stdin, Stop};
-use crate::time::after;
 
 /// Frames read and not yet taken; then the child's own pipe fills and holds it back.
 const FRAMES_AHEAD: usize = 16;
@@ -67,7 +63,7 @@ impl Control for LocalControl {
 }
 
 /// Starts the supervisor of `child`.
-pub(super) fn start(mut child: Child, stdin: Stdin, marker: Marker) -> Process {
+pub(super) fn start(Spawned { leash, mut child }: Spawned, stdin: Stdin) -> Process {
     let (first, open) = match stdin {
         Stdin::Null => (Bytes::new(), false),
         Stdin::Once(bytes) => (bytes, false),
@@ -77,12 +73,7 @@ pub(super) fn start(mut child: Child, stdin: Stdin, marker: Marker) -> Process {
     let (stop, stops) = watch::channel(None);
     let (frames, receiver) = mpsc::channel(FRAMES_AHEAD);
     let supervisor = Supervisor {
-        leash: Leash {
-            leader: child.id().expect("a child that was never waited for has a pid"),
-            marker,
-            known: HashSet::new(),
-            held: true,
-        },
+        leash,
         stdout: child.stdout.take(),
         stderr: child.stderr.take(),
         child,
@@ -110,14 +101,6 @@ struct Supervisor {
     stdout_buffer: BytesMut,
     stderr_buffer: BytesMut,
     writing: AbortOnDrop,
-}
-
-/// How far the stop ladder has been climbed.
-#[derive(Clone, Copy, PartialEq)]
-enum Ladder {
-    Ground,
-    Terminating(Instant),
-    Killed,
 }
 
 impl Supervisor {
@@ -149,7 +132,7 @@ impl Supervisor {
                 ended = self.child.wait(), if status.is_none() => {
                     status = Some(ended);
                     self.leash.sweep().await;
-                    self.leash.held = false; // from here on its pid may be another's
+                    self.leash.let_go(); // from here on its pid may be another's
                     silent_since = Instant::now();
                 }
                 () = self.frames.closed(), if !left => {
@@ -219,58 +202,6 @@ async fn read<R: AsyncRead + Unpin>(pipe: &mut Option<R>, buffer: &mut BytesMut)
 fn exit(status: ExitStatus, stopped: bool, cut: bool) -> Exit {
     use std::os::unix::process::ExitStatusExt;
     Exit { code: status.code(), signal: status.signal(), stopped, cut }
-}
-
-/// What ties us to the child and its descendants. Dropped while held (the runtime shuts down), it kills.
-struct Leash {
-    leader: u32,
-    marker: Marker,
-    /// Descendants seen by a walk before the stop.
-    known: HashSet<Identity>,
-    held: bool,
-}
-
-impl Leash {
-    /// Takes the next step of the ladder that `how` asks for.
-    fn climb(&mut self, ladder: Ladder, how: Stop, ended: bool) -> Ladder {
-        if ended {
-            return if ladder == Ladder::Ground { Ladder::Ground } else { Ladder::Killed };
-        }
-        self.known.extend(descendants::walk(self.leader));
-        match (how, ladder) {
-            (Stop::Graceful { grace }, Ladder::Ground) if !grace.is_zero() => {
-                descendants::signal_group(self.leader, Signal::TERM);
-                Ladder::Terminating(after(Instant::now(), grace))
-            }
-            (Stop::Graceful { grace }, Ladder::Terminating(until)) if !grace.is_zero() => {
-                // Asked again: the shorter grace holds.
-                Ladder::Terminating(until.min(after(Instant::now(), grace)))
-            }
-            _ => {
-                descendants::signal_group(self.leader, Signal::KILL);
-                Ladder::Killed
-            }
-        }
-    }
-
-    /// Kills what is left once the leader has ended. Called right after it was reaped, since its pid, which
-    /// is the group's id, could be given away in time.
-    async fn sweep(&mut self) {
-        descendants::signal_group(self.leader, Signal::KILL);
-        descendants::kill_known(&self.known);
-        descendants::sweep(|environ| self.marker.is_in(environ)).await;
-    }
-}
-
-impl Drop for Leash {
-    fn drop(&mut self) {
-        if self.held {
-            self.known.extend(descendants::walk(self.leader));
-            descendants::signal_group(self.leader, Signal::KILL);
-            descendants::kill_known(&self.known);
-            descendants::kill_marked(&self.marker);
-        }
-    }
 }
 
 struct AbortOnDrop(tokio::task::JoinHandle<()>);
