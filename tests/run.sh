@@ -70,6 +70,11 @@ install_python() {
         "$target/bin/python" -c 'import openai' >&2 || die "the openai package does not import"
         touch "$target/complete"
     fi
+    # A run by hand, without the variables below, finds the newest one here.
+    mkdir -p "$cache/python/bin"
+    printf '#!/bin/sh\nexec "%s" "$@"\n' "$target/bin/python" >"$cache/python/bin/python.new"
+    chmod +x "$cache/python/bin/python.new"
+    mv "$cache/python/bin/python.new" "$cache/python/bin/python"
     printf '%s\n' "$target/bin/python"
 }
 
