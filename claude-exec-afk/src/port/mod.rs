@@ -18,7 +18,7 @@
 //! 2. **A change can be repeated.** It is made at least once, perhaps by two at a time, and a repetition changes
 //!    nothing; what was already so is success (a label that is there, one that is not, a closed issue).
 //! 3. **Errors say whether trying again is of use**: [`Error::is_transient`] with
-//!    [`retry_after`](Error::retry_after) where the service said so, or [`Error::is_refused`].
+//!    [`retry_after`](crate::Error::retry_after) where the service said so, or [`Error::is_refused`].
 //! 4. Every call ends within a minute of its own accord. Dropping the future is fine at any time; what was begun
 //!    may then be done or not.
 //! 5. No secret appears in an error, a reason, a log line or the environment of an agent.
@@ -27,7 +27,6 @@
 //! [`Seen::Unknown`]: crate::Seen::Unknown
 //! [`Error::is_transient`]: crate::Error::is_transient
 //! [`Error::is_refused`]: crate::Error::is_refused
-//! [`Error`]: crate::Error
 
 mod agent;
 mod bell;
