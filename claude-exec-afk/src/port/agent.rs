@@ -44,12 +44,12 @@ pub trait Agent: Send + Sync {
     /// As for [`start`](Self::start).
     fn turn<'a>(&'a self, turn: &'a Turn, permit: Permit) -> BoxFuture<'a, Result<Accepted>>;
 
-    /// Ends the running turn, when there is one, and confirms it.
+    /// Ends the turn of this number, when it is the one that is running, and confirms it.
     ///
     /// # Errors
     ///
     /// When it may still be running.
-    fn interrupt<'a>(&'a self, run: &'a RunId) -> BoxFuture<'a, Result<()>>;
+    fn interrupt<'a>(&'a self, run: &'a RunId, turn: u32) -> BoxFuture<'a, Result<()>>;
 
     /// Ends the session for good and confirms it; a run that never had one is thereby refused one.
     ///

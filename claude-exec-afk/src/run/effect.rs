@@ -22,9 +22,9 @@ pub enum Effect {
     Rerun(Sha, u32),
     /// Have this commit deployed.
     Deploy(Sha),
-    /// End the turn that is running; the session can go on later.
-    Interrupt,
-    /// Put the in-progress label on.
+    /// End the turn of this number, if it is running; the session can go on later.
+    Interrupt(u32),
+    /// Put the in-progress label on; labels are no lock.
     Mark,
     /// Stop the session for good, confirm that nothing of it lives, and refuse it any later start.
     Stop,
@@ -63,14 +63,15 @@ impl Effect {
     pub fn rank(&self) -> u8 {
         match self {
             Self::Lock => 0,
-            Self::Start(_) | Self::Turn(..) | Self::Rerun(..) | Self::Deploy(_) | Self::Interrupt => 1,
-            Self::Mark => 2,
-            Self::Stop => 3,
-            Self::Comment => 4,
-            Self::Ring(_) => 5,
-            Self::Label => 6,
-            Self::Close(_) => 7,
-            Self::Unlock => 8,
+            Self::Interrupt(_) => 1,
+            Self::Start(_) | Self::Turn(..) | Self::Rerun(..) | Self::Deploy(_) => 2,
+            Self::Mark => 3,
+            Self::Stop => 4,
+            Self::Comment => 5,
+            Self::Ring(_) => 6,
+            Self::Label => 7,
+            Self::Close(_) => 8,
+            Self::Unlock => 9,
         }
     }
 
@@ -93,7 +94,7 @@ impl Effect {
             Self::Turn(number, TurnKind::Fix(sha)) => format!("turn-{number}-{sha}"),
             Self::Rerun(sha, attempt) => format!("rerun-{sha}-{attempt}"),
             Self::Deploy(sha) => format!("deploy-{sha}"),
-            Self::Interrupt => "interrupt".into(),
+            Self::Interrupt(turn) => format!("interrupt-{turn}"),
             Self::Mark => "mark".into(),
             Self::Stop => "stop".into(),
             Self::Comment => "comment".into(),
@@ -119,16 +120,19 @@ impl Effect {
             }
             Self::Rerun(sha, _) => row.state == State::Rerunning && row.pushed.as_ref() == Some(sha),
             Self::Deploy(sha) => row.state == State::DeployWait && row.pushed.as_ref() == Some(sha),
-            Self::Interrupt => active,
+            Self::Interrupt(turn) => active && row.interrupted && row.turns == *turn,
             Self::Mark => active,
             Self::Stop => closing,
             Self::Comment => tracker && (active || closing),
             // Decided before the end, and still owed after it.
-            Self::Ring(_) => row.state.outcome().is_some(),
+            Self::Ring(Ring(number)) => row
+                .bell
+                .as_ref()
+                .is_some_and(|bell| *number < bell.rings && (*number == 0 || !bell.acknowledged)),
             Self::Label => tracker && closing,
             Self::Close(sha) => {
-                tracker && row.state == State::Closing(Outcome::Done) && row.pushed.as_ref() == Some(sha)
-                    || tracker && row.state == State::Closing(Outcome::Superseded)
+                let done = matches!(row.state, State::Closing(Outcome::Done | Outcome::Superseded));
+                tracker && done && row.pushed.as_ref() == Some(sha)
             }
             Self::Unlock => closing,
         }

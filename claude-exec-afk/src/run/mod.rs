@@ -11,14 +11,22 @@
 //!    can be repeated: their [keys](Effect::key) are theirs for ever.
 
 mod effect;
+mod landing;
 mod observation;
+mod outbox;
+mod reminder;
 mod row;
 mod state;
+mod step;
+mod working;
 
 pub use effect::{Effect, Ring, TurnKind};
 pub use observation::{
     Activity, CiRun, Deployed, Evidence, Head, Holder, IssueView, Mode, Observation, Proof, Room, Session,
     Verdict,
 };
+pub use outbox::{Delivery, Outbox, is_pending, next, settle};
+pub use reminder::remind;
 pub use row::{Bell, Claimed, Red, Row};
 pub use state::{Outcome, State, Why};
+pub use step::step;

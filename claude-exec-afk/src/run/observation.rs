@@ -97,7 +97,7 @@ pub struct Session {
     /// How many turns have ended without a known price; each counts as the most a turn may cost.
     pub unpriced: u32,
     /// A digest of the work so far (commits and changed files), so that a turn that changed nothing is known;
-    /// absent when there is no worktree yet.
+    /// absent while nothing at all has been changed.
     pub work: Seen<Digest>,
     /// What the work has proved so far.
     pub evidence: Evidence,

@@ -1,5 +1,7 @@
 //! What is remembered of a run.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Evidence, State};
@@ -15,9 +17,9 @@ pub struct Row {
     /// Of which issue.
     pub issue: IssueKey,
     /// Its title when it was claimed, for people.
-    pub title: String,
+    pub title: Arc<str>,
     /// Who labelled it, for people.
-    pub labeller: String,
+    pub labeller: Arc<str>,
     /// The digest of title and body that were trusted; the agent is given no other.
     pub text: Digest,
     /// The tracker's time of the newest labelling seen while the run was active: a later one arms it again.
@@ -151,9 +153,9 @@ impl Row {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Claimed {
     /// Its title.
-    pub title: String,
+    pub title: Arc<str>,
     /// Who labelled it.
-    pub labeller: String,
+    pub labeller: Arc<str>,
     /// The digest of its title and body.
     pub text: Digest,
     /// The tracker's time of the labelling.
