@@ -9,6 +9,7 @@ mod suite {
     mod fake_claude;
     mod layering;
     mod live;
+    mod metrics;
     mod model_api;
     mod openai_python;
     mod original_faults;
