@@ -4,6 +4,7 @@
 mod conversation;
 mod drive;
 mod limits;
+mod pool;
 mod turn;
 
 #[cfg(feature = "store")]
