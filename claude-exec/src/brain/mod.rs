@@ -1,10 +1,16 @@
 //! Who is talking: one turn at a time, or a conversation that goes on.
 
+mod active;
 #[cfg(feature = "store")]
 mod conversation;
 mod drive;
+mod hear;
 mod limits;
-mod pool;
+pub mod live;
+mod order;
+pub mod pool;
+mod questions;
+mod tally;
 mod turn;
 
 #[cfg(feature = "store")]
