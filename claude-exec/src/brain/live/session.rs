@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde_json::value::RawValue;
 use serde_json::json;
+use serde_json::value::RawValue;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -215,6 +215,11 @@ impl Live {
     pub async fn close(mut self) {
         self.bridle.owner = None;
         let _gone = self.bridle.status.wait_for(|status| status.gone).await;
+    }
+
+    /// Turns it has had, replayed ones not counted.
+    pub fn turns(&self) -> u32 {
+        self.turns
     }
 
     /// What [`Limits::verdict`](super::Limits::verdict) judges.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::LaunchKey;
+use super::key::LaunchKey;
 
 /// A request counts half as much after this time.
 const HALF_LIFE: Duration = Duration::from_secs(15 * 60);

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::brain::live::Retirement;
+
 /// Where a claimed process came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -78,10 +80,10 @@ impl Claims {
     }
 }
 
-/// Why a process left the pool.
+/// Why a process left the pool. A conversation's goes on in another one, with its next turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Retirement {
+pub enum Eviction {
     /// To make room for another; it was the one not used for longest.
     Room,
     /// The processes held more memory together than they may.
@@ -92,6 +94,8 @@ pub enum Retirement {
     Idle,
     /// It was too old.
     Age,
+    /// It had had too many turns.
+    Turns,
     /// A spare of a key that is no longer asked for, or a start that nobody waited for any more.
     Unwanted,
     /// Its session goes on with other options.
@@ -106,13 +110,14 @@ pub enum Retirement {
     Shutdown,
 }
 
-impl Retirement {
-    const ALL: [Self; 11] = [
+impl Eviction {
+    const ALL: [Self; 12] = [
         Self::Room,
         Self::Memory,
         Self::Grown,
         Self::Idle,
         Self::Age,
+        Self::Turns,
         Self::Unwanted,
         Self::Replaced,
         Self::Doubt,
@@ -129,6 +134,7 @@ impl Retirement {
             Self::Grown => "grown",
             Self::Idle => "idle",
             Self::Age => "age",
+            Self::Turns => "turns",
             Self::Unwanted => "unwanted",
             Self::Replaced => "replaced",
             Self::Doubt => "doubt",
@@ -139,23 +145,34 @@ impl Retirement {
     }
 }
 
-/// Retired processes by reason.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Retirements([u64; Retirement::ALL.len()]);
+impl From<Retirement> for Eviction {
+    fn from(why: Retirement) -> Self {
+        match why {
+            Retirement::Idle => Self::Idle,
+            Retirement::Age => Self::Age,
+            Retirement::Turns => Self::Turns,
+            Retirement::Memory => Self::Grown,
+        }
+    }
+}
 
-impl Retirements {
-    pub(super) fn count(&mut self, why: Retirement) {
+/// Processes that left, by reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Evictions([u64; Eviction::ALL.len()]);
+
+impl Evictions {
+    pub(super) fn count(&mut self, why: Eviction) {
         self.0[why as usize] += 1;
     }
 
     /// How many left for this reason.
-    pub fn of(&self, why: Retirement) -> u64 {
+    pub fn of(&self, why: Eviction) -> u64 {
         self.0[why as usize]
     }
 
     /// Each reason with its number.
-    pub fn iter(&self) -> impl Iterator<Item = (Retirement, u64)> + '_ {
-        Retirement::ALL.into_iter().map(|why| (why, self.of(why)))
+    pub fn iter(&self) -> impl Iterator<Item = (Eviction, u64)> + '_ {
+        Eviction::ALL.into_iter().map(|why| (why, self.of(why)))
     }
 }
 
@@ -212,7 +229,7 @@ pub struct PoolStats {
     /// Claims that wait now.
     pub waiting: usize,
     /// Processes that left.
-    pub retirements: Retirements,
+    pub evictions: Evictions,
     /// How long starts took.
     pub starts: StartTimes,
     /// Processes that start now.
@@ -246,8 +263,8 @@ mod tests {
 
     #[test]
     fn every_reason_has_its_own_count() {
-        let mut counts = Retirements::default();
-        for (n, why) in Retirement::ALL.into_iter().enumerate() {
+        let mut counts = Evictions::default();
+        for (n, why) in Eviction::ALL.into_iter().enumerate() {
             assert_eq!(why as usize, n);
             counts.count(why);
         }

@@ -1,29 +1,24 @@
 //! What is known of one process.
 
-use std::sync::Arc;
-
 use tokio::time::Instant;
 
-use super::super::LaunchKey;
 use super::super::demand::Demand;
+use super::super::key::{LaunchKey, Setup};
 use super::super::limits::Limits;
 use super::super::stats::Origin;
-use super::Ticket;
-use crate::protocol::{Initialize, SessionId};
+use super::{Ticket, Want};
+use crate::brain::live::Vitals;
+use crate::protocol::SessionId;
 use crate::time::after;
 
 #[derive(Debug)]
 pub(super) struct Member {
     pub(super) key: LaunchKey,
     /// What its session was opened with; none yet for a spare.
-    pub(super) setup: Option<Arc<Initialize>>,
+    pub(super) setup: Option<Setup>,
     pub(super) session: Option<SessionId>,
     pub(super) state: State,
-    pub(super) born: Instant,
-    /// The end of its last turn.
-    pub(super) used: Instant,
-    /// Bytes, once measured.
-    pub(super) memory: Option<u64>,
+    pub(super) vitals: Vitals,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,17 +40,17 @@ impl Member {
     /// Since when nobody has wanted it, if it can be done without.
     pub(super) fn unused_since(&self, demand: &Demand) -> Option<Instant> {
         match self.state {
-            State::Idle => Some(self.used),
-            State::Spare => Some(demand.last(&self.key).unwrap_or(self.born)),
+            State::Idle => Some(self.vitals.last_used),
+            State::Spare => Some(demand.last(&self.key).unwrap_or(self.vitals.started)),
             _ => None,
         }
     }
 
     /// When it has been there for long enough.
     pub(super) fn ends(&self, limits: &Limits) -> Option<Instant> {
-        let old = after(self.born, limits.age);
+        let old = after(self.vitals.started, limits.each.age);
         match self.state {
-            State::Idle => Some(old.min(after(self.used, limits.idle))),
+            State::Idle => Some(old.min(after(self.vitals.last_used, limits.each.idle))),
             State::Spare => Some(old),
             _ => None,
         }
@@ -68,7 +63,7 @@ impl Member {
     }
 
     /// It serves an invocation of this key and setup.
-    pub(super) fn fits(&self, key: &LaunchKey, setup: &Initialize) -> bool {
-        self.key == *key && self.setup.as_deref() == Some(setup)
+    pub(super) fn fits(&self, want: &Want) -> bool {
+        self.key == want.key && self.setup.as_ref() == Some(&want.setup)
     }
 }

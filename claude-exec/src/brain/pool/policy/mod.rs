@@ -22,16 +22,16 @@ mod room;
 mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::LaunchKey;
 use super::demand::Demand;
+use super::key::{LaunchKey, Setup};
 use super::limits::Limits;
-use super::stats::{Origin, PoolStats, Retirement};
-use crate::protocol::{Initialize, SessionId};
+use super::stats::{Origin, PoolStats};
+use crate::error::Error;
+use crate::protocol::SessionId;
 use member::{Member, State};
 
 /// What a process is taken to hold before one was measured: a CLI after some turns.
@@ -53,7 +53,7 @@ pub(super) struct Ticket(u64);
 pub(super) struct Want {
     pub(super) key: LaunchKey,
     /// What the session is, or was, opened with.
-    pub(super) setup: Arc<Initialize>,
+    pub(super) setup: Setup,
     pub(super) session: Session,
 }
 
@@ -84,10 +84,10 @@ pub(super) enum Action {
     Grant { ticket: Ticket, slot: Slot, origin: Origin },
     /// Tell the claim that there will be no process.
     Refuse { ticket: Ticket },
-    /// Start a process, and open its session when there is a setup.
-    Start { slot: Slot, key: LaunchKey, session: Session, setup: Option<Arc<Initialize>> },
+    /// Start a process as the setup says, and open its session; without one, start a spare of this key.
+    Start { slot: Slot, key: LaunchKey, setup: Option<Setup> },
     /// End the process, or its start.
-    Retire { slot: Slot, why: Retirement },
+    Retire { slot: Slot },
 }
 
 /// The state of a pool.
@@ -144,9 +144,19 @@ impl Policy {
         self.settle(now);
     }
 
-    /// Nothing is left.
-    pub(super) fn is_empty(&self) -> bool {
-        self.members.is_empty()
+    /// True while somebody has this process.
+    pub(super) fn is_claimed(&self, slot: Slot) -> bool {
+        self.members.get(&slot).is_some_and(|member| matches!(member.state, State::Claimed { .. }))
+    }
+
+    /// It is closed, and nothing is left.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_closed && self.members.is_empty()
+    }
+
+    /// Why a claim was refused.
+    pub(super) fn refusal(&self) -> Error {
+        if self.is_closed { Error::stopped() } else { Error::queue_full(self.limits.waiting) }
     }
 
     /// What was counted so far, and what there is now.
@@ -159,7 +169,7 @@ impl Policy {
         stats.idle = count(|state| matches!(state, State::Idle));
         stats.retiring = count(|state| matches!(state, State::Retiring));
         stats.waiting = self.waiting.len();
-        stats.memory = self.members.values().filter_map(|member| member.memory).sum();
+        stats.memory = self.members.values().filter_map(|member| member.vitals.memory).sum();
         stats.keys = self.demand.len();
         stats
     }

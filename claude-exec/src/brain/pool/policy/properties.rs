@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
-use super::super::LaunchKey;
+use super::super::stats::Eviction;
 use super::*;
 
 const MB: u64 = 1_000_000;
@@ -54,11 +54,11 @@ struct World {
     now: Instant,
     /// Processes there are, and the session of each that has one.
     alive: BTreeMap<Slot, Option<SessionId>>,
-    starting: BTreeMap<Slot, Session>,
+    starting: BTreeSet<Slot>,
     claimed: BTreeSet<Slot>,
     retiring: BTreeSet<Slot>,
     /// Processes that have had a turn, with what they were opened with.
-    used: BTreeMap<Slot, (LaunchKey, Arc<Initialize>)>,
+    used: BTreeMap<Slot, (LaunchKey, Setup)>,
     open: BTreeMap<Ticket, Want>,
     sessions: Vec<SessionId>,
     granted: u64,
@@ -73,7 +73,7 @@ impl World {
             limits,
             now: Instant::now(),
             alive: BTreeMap::new(),
-            starting: BTreeMap::new(),
+            starting: BTreeSet::new(),
             claimed: BTreeSet::new(),
             retiring: BTreeSet::new(),
             used: BTreeMap::new(),
@@ -87,17 +87,18 @@ impl World {
     fn act(&mut self) {
         while let Some(action) = self.policy.poll_action() {
             match action {
-                Action::Start { slot, session, .. } => {
+                Action::Start { slot, .. } => {
                     let held: u64 = self
                         .alive
                         .keys()
                         .filter_map(|slot| Some(self.policy.memory_of(self.policy.members.get(slot)?)))
                         .sum();
                     assert!(self.alive.is_empty() || held + self.policy.expected_memory <= MEMORY);
-                    assert!(self.alive.insert(slot, session.id().cloned()).is_none());
-                    self.starting.insert(slot, session);
+                    let session = self.policy.members[&slot].session.clone();
+                    assert!(self.alive.insert(slot, session).is_none());
+                    self.starting.insert(slot);
                 }
-                Action::Retire { slot, .. } => {
+                Action::Retire { slot } => {
                     assert!(self.alive.contains_key(&slot) && self.retiring.insert(slot));
                     self.claimed.remove(&slot);
                     self.starting.remove(&slot);
@@ -115,7 +116,7 @@ impl World {
     fn grant(&mut self, ticket: Ticket, slot: Slot, origin: Origin) {
         let want = self.open.remove(&ticket).expect("a ticket is served once, and not after it was given up");
         assert!(self.alive.contains_key(&slot) && !self.retiring.contains(&slot));
-        assert!(!self.starting.contains_key(&slot), "it answers");
+        assert!(!self.starting.contains(&slot), "it answers");
         assert!(self.claimed.insert(slot), "nobody else has it");
         self.granted += 1;
         let used = self.used.get(&slot);
@@ -132,7 +133,7 @@ impl World {
             }
             other => panic!("{other:?}"),
         }
-        self.policy.opened(slot, Arc::clone(&want.setup));
+        self.policy.opened(slot, want.setup.clone());
         self.used.insert(slot, (want.key, want.setup));
     }
 
@@ -141,22 +142,24 @@ impl World {
         self.starting.remove(&slot);
         self.claimed.remove(&slot);
         self.retiring.remove(&slot);
-        if let Some(ticket) = self.policy.gone(self.now, slot) {
-            self.open.remove(&ticket).expect("its claim still waited");
-        }
+        self.policy.gone(self.now, slot);
     }
 
     fn started(&mut self, slot: Slot, fails: bool) {
-        let Some(session) = self.starting.remove(&slot) else { return };
-        if fails {
-            return self.ended(slot);
+        if !self.starting.remove(&slot) {
+            return;
         }
-        let id = session
-            .id()
-            .cloned()
-            .unwrap_or_else(|| SessionId::from(uuid::Uuid::from_u128(1_000_000 + u128::from(slot.0))));
+        if fails {
+            self.retiring.insert(slot);
+            if let Some(ticket) = self.policy.failed(self.now, slot) {
+                self.open.remove(&ticket).expect("its claim still waited");
+            }
+            return;
+        }
+        let fresh = || SessionId::from(uuid::Uuid::from_u128(1_000_000 + u128::from(slot.0)));
+        let id = self.alive[&slot].clone().unwrap_or_else(fresh);
         self.alive.insert(slot, Some(id.clone()));
-        self.policy.started(self.now, slot, id);
+        self.policy.started(self.now, slot, Some(id));
     }
 
     fn release(&mut self, slot: Slot) {
@@ -165,13 +168,13 @@ impl World {
             if !self.sessions.contains(&id) {
                 self.sessions.push(id.clone());
             }
-            self.policy.release(self.now, slot, id);
+            self.policy.release(self.now, slot, Some(id), 1);
         }
     }
 
     fn claim(&mut self, key: u8, setup: u8, session: Session) {
-        let setup = Initialize { system_prompt: Some(setup.to_string()), ..Initialize::default() };
-        let want = Want { key: LaunchKey::named(&key.to_string()), setup: Arc::new(setup), session };
+        let (key, setup) = (LaunchKey::named(&key.to_string()), Setup::named(&setup.to_string()));
+        let want = Want { key, setup, session };
         if let Some(ticket) = self.policy.claim(self.now, want.clone()) {
             self.open.insert(ticket, want);
         }
@@ -210,12 +213,14 @@ impl World {
                 }
             }
             Happens::Started(n) => {
-                if let Some(slot) = pick(&mut self.starting.keys().copied(), n) {
+                if let Some(slot) = pick(&mut self.starting.iter().copied(), n) {
                     self.started(slot, n % 7 == 0);
                 }
             }
             Happens::Dies(n) => {
-                if let Some(slot) = pick(&mut self.alive.keys().copied(), n) {
+                // One that starts is told of as failed first.
+                let started = self.alive.keys().copied().filter(|slot| !self.starting.contains(slot));
+                if let Some(slot) = pick(&mut started.collect::<Vec<_>>().into_iter(), n) {
                     self.ended(slot);
                 }
             }
@@ -238,7 +243,7 @@ impl World {
             }
             Happens::Discard(n) => {
                 if let Some(slot) = pick(&mut self.claimed.iter().copied(), n) {
-                    self.policy.discard(self.now, slot, Retirement::Doubt);
+                    self.policy.discard(self.now, slot, Eviction::Doubt);
                 }
             }
             Happens::Measured(n, bytes) => {
@@ -262,7 +267,7 @@ impl World {
             if self.open.is_empty() {
                 return;
             }
-            for slot in self.starting.keys().copied().collect::<Vec<_>>() {
+            for slot in self.starting.iter().copied().collect::<Vec<_>>() {
                 self.started(slot, false);
                 self.act();
             }

@@ -1,15 +1,12 @@
 //! Who gets what there is: claims in line first, then what is over its time, then spares.
 
-use std::sync::Arc;
-
 use tokio::time::Instant;
 
-use super::super::LaunchKey;
-use super::super::stats::{Origin, Retirement};
+use super::super::key::{LaunchKey, Setup};
+use super::super::stats::{Eviction, Origin};
 use super::member::{Member, State};
 use super::{Action, Policy, Session, Slot, Ticket, Want};
-use crate::protocol::Initialize;
-use crate::time::after;
+use crate::brain::live::Vitals;
 
 /// What claims ahead in line will take of the room that is being made.
 #[derive(Default)]
@@ -57,13 +54,13 @@ impl Policy {
         };
         let slot = *slot;
         match member.state {
-            State::Idle if member.fits(&want.key, &want.setup) => {
+            State::Idle if member.fits(want) => {
                 self.grant(ticket, slot, Origin::Live);
                 true
             }
             // Two processes on one session would lose a part of it: the other one ends first.
             State::Idle => {
-                self.retire(slot, Retirement::Replaced);
+                self.retire(slot, Eviction::Replaced);
                 false
             }
             _ => false,
@@ -93,10 +90,10 @@ impl Policy {
     ) -> bool {
         while !self.will_fit(promised) {
             let Some(oldest) = self.oldest(None) else { break };
-            self.retire(oldest, Retirement::Room);
+            self.retire(oldest, Eviction::Room);
         }
         if self.fits(promised) && self.may_start() {
-            let setup = Some(Arc::clone(&want.setup));
+            let setup = Some(want.setup.clone());
             self.start(now, &want.key, want.session.clone(), setup, Some(ticket), origin);
             return true;
         }
@@ -119,7 +116,7 @@ impl Policy {
         now: Instant,
         key: &LaunchKey,
         session: Session,
-        setup: Option<Arc<Initialize>>,
+        setup: Option<Setup>,
         ticket: Option<Ticket>,
         origin: Origin,
     ) {
@@ -129,33 +126,31 @@ impl Policy {
             setup: setup.clone(),
             session: session.id().cloned(),
             state: State::Starting { ticket, origin },
-            born: now,
-            used: now,
-            memory: None,
+            vitals: Vitals { started: now, last_used: now, turns: 0, memory: None },
         };
         self.members.insert(slot, member);
-        self.actions.push_back(Action::Start { slot, key: key.clone(), session, setup });
+        self.actions.push_back(Action::Start { slot, key: key.clone(), setup });
     }
 
     /// Retires what is over its time, its size or its use, and the oldest ones while all hold too much.
     fn trim(&mut self, now: Instant) {
         let mut over = Vec::new();
         for (slot, member) in &self.members {
+            let verdict = self.limits.each.verdict(&member.vitals, now).map(Eviction::from);
             let why = match member.state {
-                State::Idle if after(member.used, self.limits.idle) <= now => Retirement::Idle,
-                State::Idle | State::Spare if after(member.born, self.limits.age) <= now => Retirement::Age,
-                State::Idle if member.memory > Some(self.limits.memory_each) => Retirement::Grown,
-                State::Spare if self.is_surplus(*slot, member, now) => Retirement::Unwanted,
-                _ => continue,
+                State::Idle => verdict,
+                State::Spare if self.is_surplus(*slot, member, now) => Some(Eviction::Unwanted),
+                State::Spare => verdict.filter(|why| *why != Eviction::Idle),
+                _ => None,
             };
-            over.push((*slot, why));
+            over.extend(why.map(|why| (*slot, why)));
         }
         for (slot, why) in over {
             self.retire(slot, why);
         }
         while self.staying_memory() > self.limits.memory {
             let Some(oldest) = self.oldest(None) else { break };
-            self.retire(oldest, Retirement::Memory);
+            self.retire(oldest, Eviction::Memory);
         }
     }
 
@@ -182,7 +177,7 @@ impl Policy {
                 if !self.will_fit(&nothing)
                     && let Some(oldest) = self.oldest(self.demand.last(&key))
                 {
-                    self.retire(oldest, Retirement::Room);
+                    self.retire(oldest, Eviction::Room);
                 }
                 if !self.fits(&nothing) {
                     break;
@@ -225,7 +220,7 @@ impl Policy {
     }
 
     pub(super) fn memory_of(&self, member: &Member) -> u64 {
-        member.memory.unwrap_or(self.expected_memory)
+        member.vitals.memory.unwrap_or(self.expected_memory)
     }
 
     /// The one that can be done without and that nobody has wanted for longest, if that was before `than`.

@@ -1,4 +1,4 @@
-use super::super::{Claims, LaunchKey};
+use super::super::{Claims, Eviction, Evictions};
 use super::*;
 
 const MB: u64 = 1_000_000;
@@ -8,9 +8,10 @@ struct Bench {
     policy: Policy,
     now: Instant,
     granted: Vec<(Ticket, Slot, Origin)>,
-    starting: Vec<(Slot, Session)>,
-    retired: Vec<(Slot, Retirement)>,
+    starting: Vec<Slot>,
+    retired: Vec<Slot>,
     refused: Vec<Ticket>,
+    evictions: Evictions,
 }
 
 fn id(n: u128) -> SessionId {
@@ -22,8 +23,7 @@ fn want(key: &str, session: Session) -> Want {
 }
 
 fn opened(key: &str, system: &str, session: Session) -> Want {
-    let setup = Initialize { system_prompt: Some(system.to_owned()), ..Initialize::default() };
-    Want { key: LaunchKey::named(key), setup: Arc::new(setup), session }
+    Want { key: LaunchKey::named(key), setup: Setup::named(system), session }
 }
 
 impl Bench {
@@ -37,6 +37,7 @@ impl Bench {
             starting: Vec::new(),
             retired: Vec::new(),
             refused: Vec::new(),
+            evictions: Evictions::default(),
         }
     }
 
@@ -45,8 +46,8 @@ impl Bench {
             match action {
                 Action::Grant { ticket, slot, origin } => self.granted.push((ticket, slot, origin)),
                 Action::Refuse { ticket } => self.refused.push(ticket),
-                Action::Start { slot, session, .. } => self.starting.push((slot, session)),
-                Action::Retire { slot, why } => self.retired.push((slot, why)),
+                Action::Start { slot, .. } => self.starting.push(slot),
+                Action::Retire { slot } => self.retired.push(slot),
             }
         }
     }
@@ -66,24 +67,26 @@ impl Bench {
     /// All starts succeed; new sessions are numbered by their slots.
     fn start_all(&mut self) {
         while !self.starting.is_empty() {
-            let (slot, session) = self.starting.remove(0);
-            let id = session.id().cloned().unwrap_or_else(|| id(u128::from(slot.0)));
-            self.policy.started(self.now, slot, id);
+            let slot = self.starting.remove(0);
+            let session = self.policy.members[&slot].session.clone();
+            let id = session.unwrap_or_else(|| id(u128::from(slot.0)));
+            self.policy.started(self.now, slot, Some(id));
             self.act();
         }
     }
 
-    /// All that were told to go are gone.
-    fn end_all(&mut self) -> Vec<Retirement> {
-        let mut reasons = Vec::new();
+    /// All that were told to go are gone; gives the reasons for all that went since it was last called.
+    fn end_all(&mut self) -> Vec<(Eviction, u64)> {
         while !self.retired.is_empty() {
-            let (slot, why) = self.retired.remove(0);
-            self.starting.retain(|(starting, _)| *starting != slot);
-            reasons.push(why);
+            let slot = self.retired.remove(0);
+            self.starting.retain(|starting| *starting != slot);
             self.policy.gone(self.now, slot);
             self.act();
         }
-        reasons
+        let evictions = self.policy.stats().evictions;
+        let before = std::mem::replace(&mut self.evictions, evictions);
+        let new = evictions.iter().map(|(why, count)| (why, count - before.of(why)));
+        new.filter(|(_, count)| *count > 0).collect()
     }
 
     /// The grant of this ticket.
@@ -94,7 +97,7 @@ impl Bench {
 
     /// Claims, and waits for whatever it takes.
     fn obtain(&mut self, want: Want) -> (Slot, Origin) {
-        let setup = Arc::clone(&want.setup);
+        let setup = want.setup.clone();
         let ticket = self.claim(want).expect("there is room to wait");
         self.start_all();
         self.end_all();
@@ -106,7 +109,8 @@ impl Bench {
 
     fn release(&mut self, slot: Slot) -> SessionId {
         let session = self.policy.members[&slot].session.clone().expect("it has started");
-        self.policy.release(self.now, slot, session.clone());
+        let turns = self.policy.members[&slot].vitals.turns + 1;
+        self.policy.release(self.now, slot, Some(session.clone()), turns);
         self.act();
         session
     }
@@ -160,7 +164,7 @@ fn a_claim_takes_the_spare_that_is_on_its_way_and_is_counted_as_cold() {
     bench.talk("a");
     bench.talk("a");
     bench.wait(1);
-    let on_its_way = bench.starting[0].0;
+    let on_its_way = bench.starting[0];
     let ticket = bench.claim(want("a", Session::New)).unwrap();
     assert_eq!(bench.starting.len(), 1);
     bench.start_all();
@@ -183,7 +187,7 @@ fn without_room_the_one_not_used_for_longest_goes_and_resumes_later() {
     assert_eq!(bench.go_on("a", &sessions[0]), Origin::Live);
     assert_eq!(bench.go_on("a", &sessions[2]), Origin::Live);
     assert_eq!(bench.go_on("a", &sessions[1]), Origin::Resumed);
-    assert_eq!(bench.policy.stats().retirements.of(Retirement::Room), 2);
+    assert_eq!(bench.policy.stats().evictions.of(Eviction::Room), 2);
 }
 
 #[test]
@@ -254,7 +258,7 @@ fn other_options_replace_the_process_once_it_is_gone() {
     ] {
         let ticket = bench.claim(other).unwrap();
         assert_eq!((bench.starting.len(), bench.retired.len()), (0, 1));
-        assert_eq!(bench.end_all(), [Retirement::Replaced]);
+        assert_eq!(bench.end_all(), [(Eviction::Replaced, 1)]);
         bench.start_all();
         let (slot, origin) = bench.grant_of(ticket).unwrap();
         assert_eq!(origin, Origin::Resumed);
@@ -273,7 +277,7 @@ fn a_spare_takes_the_place_only_of_what_is_older_than_the_last_request() {
     bench.wait(1);
     bench.talk("a"); // takes the spare: the pool is full
     bench.wait(1);
-    assert_eq!(bench.end_all(), [Retirement::Room], "for the next spare, the first conversation goes");
+    assert_eq!(bench.end_all(), [(Eviction::Room, 1)], "for the next spare, the first conversation goes");
     bench.start_all();
     assert_eq!(bench.policy.stats().spares, 1);
     assert_eq!(bench.go_on("a", &second), Origin::Live);
@@ -300,7 +304,7 @@ fn too_much_memory_ends_the_oldest() {
     }
     assert_eq!(bench.retired, [], "a turn under way is not ended for it");
     bench.release(sessions[0]);
-    assert_eq!(bench.end_all(), [Retirement::Memory]);
+    assert_eq!(bench.end_all(), [(Eviction::Memory, 1)]);
     bench.release(sessions[1]);
     assert_eq!(bench.retired, []);
     assert_eq!(bench.policy.stats().peak_memory, 900 * MB);
@@ -335,11 +339,12 @@ fn a_pool_too_small_for_one_runs_one() {
 
 #[test]
 fn sessions_end_by_idleness_age_and_size() {
-    let table: [(fn(&mut Limits), u64, u64, &[Retirement]); 4] = [
-        (|limits| limits.idle = Duration::from_secs(60), 59, 1, &[]),
-        (|limits| limits.idle = Duration::from_secs(60), 60, 1, &[Retirement::Idle]),
-        (|limits| limits.age = Duration::from_secs(60), 60, 1, &[Retirement::Age]),
-        (|limits| limits.memory_each = 5, 1, 6, &[Retirement::Grown]),
+    let table: [(fn(&mut Limits), u64, u64, &[Eviction]); 5] = [
+        (|limits| limits.each.idle = Duration::from_secs(60), 59, 1, &[]),
+        (|limits| limits.each.idle = Duration::from_secs(60), 60, 1, &[Eviction::Idle]),
+        (|limits| limits.each.age = Duration::from_secs(60), 60, 1, &[Eviction::Age]),
+        (|limits| limits.each.memory = 5, 1, 6, &[Eviction::Grown]),
+        (|limits| limits.each.turns = 1, 1, 1, &[Eviction::Turns]),
     ];
     for (change, seconds, bytes, expected) in table {
         let mut bench = Bench::new(change);
@@ -348,13 +353,14 @@ fn sessions_end_by_idleness_age_and_size() {
         bench.policy.measured(bench.now, slot, bytes);
         bench.act();
         bench.wait(seconds);
-        assert_eq!(bench.end_all(), expected);
+        let reasons: Vec<_> = bench.end_all().into_iter().map(|(why, _)| why).collect();
+        assert_eq!(reasons, expected);
     }
 }
 
 #[test]
 fn it_wakes_up_for_what_is_due_and_never_spins() {
-    let mut bench = Bench::new(|limits| limits.idle = Duration::from_secs(60));
+    let mut bench = Bench::new(|limits| limits.each.idle = Duration::from_secs(60));
     assert_eq!(bench.policy.poll_timeout(bench.now), None);
     bench.talk("a");
     bench.talk("a");
@@ -371,7 +377,7 @@ fn it_wakes_up_for_what_is_due_and_never_spins() {
     }
     let left = bench.policy.stats();
     assert_eq!((left.processes(), left.starts.count()), (0, 3), "two claims and a spare, all gone by now");
-    assert_eq!(left.retirements.of(Retirement::Unwanted), 1, "the spare");
+    assert_eq!(left.evictions.of(Eviction::Unwanted), 1, "the spare");
 }
 
 #[test]
@@ -382,9 +388,10 @@ fn a_key_whose_spares_die_is_left_alone_for_longer_and_longer() {
     let mut starts = 0;
     for _ in 0..240 {
         bench.wait(1);
-        for (slot, _) in std::mem::take(&mut bench.starting) {
+        for slot in std::mem::take(&mut bench.starting) {
             starts += 1;
-            assert_eq!(bench.policy.gone(bench.now, slot), None);
+            assert_eq!(bench.policy.failed(bench.now, slot), None);
+            bench.policy.gone(bench.now, slot);
             bench.act();
         }
     }
@@ -398,9 +405,11 @@ fn a_key_whose_spares_die_is_left_alone_for_longer_and_longer() {
 fn a_failed_start_is_told_to_its_claim() {
     let mut bench = Bench::new(|_| {});
     let ticket = bench.claim(want("a", Session::New));
-    let (slot, _) = bench.starting.remove(0);
-    assert_eq!(bench.policy.gone(bench.now, slot), ticket);
-    assert_eq!(bench.policy.stats().retirements.of(Retirement::Failed), 1);
+    let slot = bench.starting.remove(0);
+    assert_eq!(bench.policy.failed(bench.now, slot), ticket);
+    assert_eq!(bench.policy.stats().retiring, 1, "what there is of it still counts");
+    bench.policy.gone(bench.now, slot);
+    assert_eq!(bench.policy.stats().evictions.of(Eviction::Failed), 1);
 }
 
 #[test]
@@ -410,7 +419,7 @@ fn a_claim_that_leaves_costs_no_resumed_process_and_no_spare() {
     let ticket = bench.claim(want("a", Session::New)).unwrap();
     bench.policy.cancel(bench.now, ticket);
     bench.act();
-    assert_eq!(bench.end_all(), [Retirement::Unwanted]);
+    assert_eq!(bench.end_all(), [(Eviction::Unwanted, 1)]);
     // A session that is resumed is its conversation's next time.
     let ticket = bench.claim(want("a", Session::Resume(id(7)))).unwrap();
     bench.policy.cancel(bench.now, ticket);
@@ -439,9 +448,10 @@ fn a_process_that_dies_is_resumed_and_one_in_doubt_is_not_used_again() {
     bench.policy.gone(bench.now, idle);
     let (slot, origin) = bench.obtain(want("a", Session::Resume(session.clone())));
     assert_eq!(origin, Origin::Resumed);
-    bench.policy.discard(bench.now, slot, Retirement::Doubt);
+    bench.policy.discard(bench.now, slot, Eviction::Doubt);
     bench.act();
-    assert_eq!(bench.end_all(), [Retirement::Doubt]);
+    assert_eq!(bench.end_all(), [(Eviction::Doubt, 1)]);
+    assert_eq!(bench.policy.stats().evictions.of(Eviction::Died), 1);
     assert_eq!(bench.go_on("a", &session), Origin::Resumed);
 }
 
@@ -468,10 +478,10 @@ fn a_closed_pool_ends_everything_and_takes_nothing() {
     bench.policy.close();
     bench.act();
     assert_eq!(bench.refused, [waiting, starting]);
-    assert_eq!(bench.end_all(), [Retirement::Shutdown; 2]);
+    assert_eq!(bench.end_all(), [(Eviction::Shutdown, 2)]);
     assert_eq!(bench.claim(want("a", Session::New)), None);
-    assert!(!bench.policy.is_empty());
+    assert!(!bench.policy.is_over());
     bench.release(busy);
-    assert_eq!(bench.end_all(), [Retirement::Shutdown]);
-    assert!(bench.policy.is_empty() && bench.policy.poll_timeout(bench.now).is_none());
+    assert_eq!(bench.end_all(), [(Eviction::Shutdown, 1)]);
+    assert!(bench.policy.is_over() && bench.policy.poll_timeout(bench.now).is_none());
 }
