@@ -22,6 +22,7 @@ mod descendants;
 mod environment;
 mod leash;
 mod marker;
+mod memory;
 mod proc;
 mod spawn;
 mod stdin;
