@@ -299,6 +299,7 @@ impl Invocation {
     }
 
     /// Without what `initialize` carries.
+    #[cfg(feature = "runtime")]
     pub(crate) fn uninitialized(mut self) -> Self {
         (self.initialize, self.mcp_servers) = Default::default();
         self
