@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use claude_exec::executor::LocalExecutor;
 use claude_exec::invocation::SessionChoice;
-use claude_exec::protocol::{Content, Event};
+use claude_exec::protocol::{Content, Event, Request};
 use claude_exec::{Invocation, brain};
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
@@ -140,8 +140,10 @@ impl Pipe {
         command.envs(described.env.iter().filter_map(|(name, value)| Some((name, value.as_ref()?))));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().expect("the CLI starts");
-        let stdin = child.stdin.take().expect("stdin is piped");
+        let mut stdin = child.stdin.take().expect("stdin is piped");
         let stdout = Some(BufReader::new(child.stdout.take().expect("stdout is piped")));
+        let open = Request::Initialize(invocation.get_initialize().clone());
+        stdin.write_all(&open.to_line("initialize")).expect("the CLI reads");
         Self { stand, child, stdin, stdout }
     }
 }

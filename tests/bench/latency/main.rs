@@ -40,7 +40,7 @@ struct Options {
 
 impl Options {
     fn read() -> Self {
-        let mut options = Self { runs: 50, minutes: 5.0, idle: Duration::from_secs(60) };
+        let mut options = Self { runs: 50, minutes: 5.0, idle: Duration::from_secs(30) };
         let mut args = std::env::args().skip(1);
         while let Some(arg) = args.next() {
             let mut number = || args.next().and_then(|value| value.parse().ok()).expect("it takes a number");

@@ -23,7 +23,7 @@ async def main():
     options = ClaudeAgentOptions(
         cli_path=os.environ["CLI"],
         model="sonnet",
-        system_prompt="You are a voice assistant.",
+        system_prompt=os.environ["SYSTEM_PROMPT"],
         tools=[],
         strict_mcp_config=True,
         setting_sources=[],

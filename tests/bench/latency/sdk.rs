@@ -3,6 +3,7 @@
 use std::process::Stdio;
 use std::time::Duration;
 
+use claude_exec::invocation::SPOKEN_SYSTEM_PROMPT;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
@@ -30,6 +31,7 @@ impl Sdk {
             .envs(stand.home.env())
             .env("CLI", cli::path())
             .env("PROMPT", PROMPT)
+            .env("SYSTEM_PROMPT", SPOKEN_SYSTEM_PROMPT)
             .env("CLAUDE_CODE_SIMPLE", "1")
             .env("CLAUDE_CODE_DISABLE_THINKING", "1")
             .current_dir(stand.home.work())
