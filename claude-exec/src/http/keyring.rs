@@ -326,17 +326,18 @@ mod tests {
         let keyring = Keyring::builder().token("ann", "0123456789abcdef0123456789abcdef").build().unwrap();
         let key = HeaderName::from_static("x-api-key");
         let good = "0123456789abcdef0123456789abcdef";
-        let table: [(&[(&str, &str)], Result<&str, AuthError>); 6] = [
-            (&[("x-api-key", good)], Ok("ann")),
-            (&[("x-api-key", "wrong")], Err(AuthError::Invalid)),
-            (&[("x-api-key", good), ("x-api-key", good)], Err(AuthError::Ambiguous)),
-            (&[("x-api-key", good), ("authorization", "Bearer wrong")], Err(AuthError::Invalid)),
-            (&[("authorization", "Bearer 0123456789abcdef0123456789abcdef")], Ok("ann")),
-            (&[], Err(AuthError::Missing)),
+        let bearer = "Bearer 0123456789abcdef0123456789abcdef";
+        let table = [
+            (vec![("x-api-key", good)], Ok("ann")),
+            (vec![("x-api-key", "wrong")], Err(AuthError::Invalid)),
+            (vec![("x-api-key", good), ("x-api-key", good)], Err(AuthError::Ambiguous)),
+            (vec![("x-api-key", good), ("authorization", "Bearer wrong")], Err(AuthError::Invalid)),
+            (vec![("authorization", bearer)], Ok("ann")),
+            (vec![], Err(AuthError::Missing)),
         ];
         for (given, expected) in table {
             let mut headers = HeaderMap::new();
-            for (name, value) in given {
+            for (name, value) in &given {
                 headers.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
             }
             assert_eq!(keyring.authenticate_or(&headers, &key).map(KeyName::as_str), expected, "{given:?}");
