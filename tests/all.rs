@@ -14,6 +14,7 @@ mod suite {
     mod openai_python;
     mod original_faults;
     mod pool;
+    mod power;
     mod processes;
     mod recordings;
     mod stalled;
