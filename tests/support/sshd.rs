@@ -28,7 +28,7 @@ impl Sshd {
         // Of root's sshd alone, which the init system makes at boot.
         let _ = std::fs::create_dir_all("/run/sshd");
         let dir = tempfile::tempdir().expect("a directory");
-        keygen(&dir.path().join("host_key"));
+        keygen(&dir.path().join("ssh_host_ed25519_key"));
         std::fs::write(dir.path().join("authorized_keys"), "").expect("it is writable");
         // Port 0 is not one of sshd's, so one that is free now is taken. It may be lost to somebody else: once more.
         for _ in 0..5 {
@@ -67,6 +67,11 @@ impl Sshd {
         self.dir.path().join("authorized_keys")
     }
 
+    /// Where its own keys are.
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
     /// Lets a key in, as this line of `authorized_keys` says.
     pub(crate) fn authorize(&self, line: &str) {
         let mut text = std::fs::read_to_string(self.authorized_keys()).expect("it is there");
@@ -77,7 +82,8 @@ impl Sshd {
 
     /// The line of a `known_hosts` file that pins this one.
     pub(crate) fn known_host(&self) -> String {
-        let key = std::fs::read_to_string(self.dir.path().join("host_key.pub")).expect("it is there");
+        let key =
+            std::fs::read_to_string(self.dir.path().join("ssh_host_ed25519_key.pub")).expect("it is there");
         let words: Vec<&str> = key.split(' ').take(2).collect();
         format!("[127.0.0.1]:{} {}\n", self.port, words.join(" "))
     }
@@ -98,7 +104,7 @@ impl Drop for Sshd {
 fn config(dir: &Path, port: u16) -> String {
     let dir = dir.display();
     format!(
-        "Port {port}\nListenAddress 127.0.0.1\nHostKey {dir}/host_key\nAuthorizedKeysFile {dir}/authorized_keys\n\
+        "Port {port}\nListenAddress 127.0.0.1\nHostKey {dir}/ssh_host_ed25519_key\nAuthorizedKeysFile {dir}/authorized_keys\n\
          PidFile none\nStrictModes no\nUsePAM no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n\
          PermitRootLogin prohibit-password\nAcceptEnv LANG LC_*\nUseDNS no\nLogLevel VERBOSE\n\
          Subsystem sftp internal-sftp\n"

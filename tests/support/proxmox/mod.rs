@@ -31,13 +31,23 @@ impl Proxmox {
         Self::with(&TOOLS)
     }
 
-    /// The same, with other stand-ins.
-    pub(crate) fn with(tools: &[(&str, &str)]) -> Option<Self> {
+    /// A host that knows nothing of breakglass yet.
+    pub(crate) fn empty() -> Option<Self> {
+        Self::bare(&TOOLS)
+    }
+
+    fn bare(tools: &[(&str, &str)]) -> Option<Self> {
         let sshd = Sshd::start()?;
         let host = Self { sshd, dir: tempfile::tempdir().expect("a directory") };
         for (name, text) in tools {
             executable(&host.path(name), text);
         }
+        Some(host)
+    }
+
+    /// The same as [`start`](Self::start), with other stand-ins.
+    pub(crate) fn with(tools: &[(&str, &str)]) -> Option<Self> {
+        let host = Self::bare(tools)?;
         executable(&host.script(), HOST_SCRIPT);
         let key = keygen(&host.key());
         let installed = host.install(&key, &[]);
@@ -48,24 +58,29 @@ impl Proxmox {
 
     /// Runs the documented installation for a key.
     pub(crate) fn install(&self, key: &str, more: &[&str]) -> Output {
-        let dirs = format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", self.dir.path().display());
         let mut install = Command::new(self.script());
-        install.args([
-            "--install",
-            "--vmid",
-            &VMID.to_string(),
-            "--key",
-            key,
-            "--path",
-            &dirs,
-            "--seen",
-            "2",
-        ]);
-        install.arg("--authorized-keys").arg(self.sshd.authorized_keys());
-        for (option, name) in [("--run", "run"), ("--state", "state"), ("--log", "log")] {
-            install.arg(option).arg(self.path(name));
-        }
-        install.args(more).stdin(Stdio::null()).output().expect("sh is there")
+        install.args(["--install", "--vmid", &VMID.to_string(), "--key", key]);
+        install.args(self.options().split(' ')).args(more);
+        install.stdin(Stdio::null()).output().expect("sh is there")
+    }
+
+    /// Where things are on this host, as options of the installation.
+    pub(crate) fn options(&self) -> String {
+        let dir = self.dir.path().display();
+        let keys = self.sshd.authorized_keys();
+        format!(
+            "--path {dir}:/usr/sbin:/usr/bin:/sbin:/bin --run {dir}/run --state {dir}/state --log {dir}/log --seen 2 \
+             --authorized-keys {} --host-keys {}",
+            keys.display(),
+            self.sshd.dir().display()
+        )
+    }
+
+    /// Switches the VM on, by hand.
+    pub(crate) fn power_on(&self) {
+        let started =
+            Command::new(self.path("qm")).args(["start", &VMID.to_string()]).stdout(Stdio::null()).status();
+        assert!(started.expect("sh is there").success());
     }
 
     /// A file of the host.
