@@ -11,9 +11,7 @@ set -euo pipefail
 shopt -s inherit_errexit 2>/dev/null || true # a newer bash: $(…) stops at an error too
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-cli_version=2.1.330
 cache=${CLAUDE_EXEC_TEST_CACHE:-$HOME/.cache/claude-exec-tests}
-requirements=tests/clients/requirements.txt
 
 say() { printf 'tests/run.sh: %s\n' "$*" >&2; }
 die() {
@@ -25,58 +23,12 @@ for tool in cargo npm python3; do
     command -v "$tool" >/dev/null || die "$tool is not installed"
 done
 
-# The binary of the installed CLI, if it is there and of the right version.
-cli_in() {
-    local binary
-    for binary in "$1"/node_modules/@anthropic-ai/claude-code-*/claude; do
-        if [ "$("$binary" --version 2>/dev/null)" = "$cli_version (Claude Code)" ]; then
-            printf '%s\n' "$binary"
-            return
-        fi
-    done
-    return 1
-}
-
-install_cli() {
-    local target=$cache/cli/$cli_version staging
-    cli_in "$target" && return
-    say "installing the Claude Code CLI $cli_version (about 240 MB) into $target"
-    staging=$(mktemp -d "$cache/cli.XXXXXX")
-    # The binary comes with the platform's own package; no script of the package is run.
-    npm install --prefix "$staging" --ignore-scripts --no-audit --no-fund --loglevel=error \
-        "@anthropic-ai/claude-code@$cli_version" >&2 || {
-        rm -rf "$staging"
-        die "npm could not install the CLI"
-    }
-    cli_in "$staging" >/dev/null || {
-        rm -rf "$staging"
-        die "npm installed no CLI that runs here: is there a package for this platform?"
-    }
-    mkdir -p "$cache/cli"
-    rm -rf "$target"
-    mv "$staging" "$target"
-    cli_in "$target"
-}
-
-install_python() {
-    local target=$cache/python/$(cksum <"$requirements" | cut -d ' ' -f 1)
-    if [ ! -e "$target/complete" ]; then
-        say "installing the Python clients into $target"
-        rm -rf "$target"
-        mkdir -p "$cache/python"
-        python3 -m venv "$target" >&2 || die "python3 -m venv does not work (on Debian: apt install python3-venv)"
-        "$target/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps \
-            --requirement "$requirements" >&2 || die "pip could not install $requirements"
-        "$target/bin/python" -c 'import openai' >&2 || die "the openai package does not import"
-        touch "$target/complete"
-    fi
-    # A run by hand, without the variables below, finds the newest one here.
-    mkdir -p "$cache/python/bin"
-    printf '#!/bin/sh\nexec "%s" "$@"\n' "$target/bin/python" >"$cache/python/bin/python.new"
-    chmod +x "$cache/python/bin/python.new"
-    mv "$cache/python/bin/python.new" "$cache/python/bin/python"
-    printf '%s\n' "$target/bin/python"
-}
+left_out=$(mktemp)
+log=$(mktemp)
+trap 'rm -f "$left_out" "$log"' EXIT
+export CLAUDE_EXEC_TEST_LEFT_OUT=$left_out
+# Notes what cannot run here, and why: it is counted at the end.
+leave_out() { printf '%s\n' "$*" >>"$left_out"; }
 
 # One clone installs, the others wait and then find it there.
 mkdir -p "$cache"
@@ -84,11 +36,12 @@ if command -v flock >/dev/null; then
     exec 9>"$cache/lock"
     flock 9
 fi
-cli=${CLAUDE_EXEC_TEST_CLI:-$(install_cli)}
-python=${CLAUDE_EXEC_TEST_PYTHON:-$(install_python)}
+# Each installs one thing, and tells the tests where it is by a variable CLAUDE_EXEC_TEST_….
+for part in tests/install/*.sh; do
+    # shellcheck source=/dev/null
+    . "$part"
+done
 exec 9>&-
-[ -x "$cli" ] || die "no CLI at $cli"
-[ -x "$python" ] || die "no Python at $python"
 
 # No credential and no setting of this shell reaches a test.
 for name in $(compgen -e); do
@@ -97,13 +50,7 @@ for name in $(compgen -e); do
     ANTHROPIC_* | CLAUDE* | OPENAI_* | API_BEARER_TOKEN) unset "$name" ;;
     esac
 done
-left_out=$(mktemp)
-log=$(mktemp)
-trap 'rm -f "$left_out" "$log"' EXIT
-export CLAUDE_EXEC_TEST_CLI=$cli CLAUDE_EXEC_TEST_PYTHON=$python CLAUDE_EXEC_TEST_LEFT_OUT=$left_out
 
-say "CLI $cli"
-say "Python $python"
 failed=0
 # The tests start the server and the fake CLI as programs, and nextest builds no examples by itself.
 cargo build --workspace --all-features --bins --examples

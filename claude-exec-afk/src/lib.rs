@@ -1,3 +1,37 @@
-//! The loop that takes ready issues from a tracker and has an agent implement them. Ships disabled.
+//! `step(row, observation, config, now) -> (row, effects)`
 //!
-//! Empty for now: the core and the OpenAI endpoint come first.
+//! Takes issues marked ready from a tracker, has an agent implement each, follows the run through tests red,
+//! green, pushed, CI and deployment, fixes forward when CI goes red, hands over to a person when it should, and
+//! never does the wrong thing twice. **It ships disabled**: with a fresh [`Config`] it opens no socket and
+//! writes no file.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`config`] | every setting, read from the environment or a map; a bad value is an error |
+//! | [`issue`] | what a tracker says about an issue |
+//! | [`policy`] | which issue may be started now, and which gate holds each other one |
+//! | [`run`] | the machine of one run: its row, what was observed, what to do |
+//! | [`words`] | the checklist, the prompts and the notices |
+//! | [`port`] | what the loop needs of the world, as object-safe traits |
+//!
+//! All but the ports is pure: no clock, no randomness, no I/O; time is an argument. Everything that was looked
+//! at is [`Seen`]: known, absent, or unknown; what is unknown never starts, reaps or closes anything.
+
+pub mod config;
+mod error;
+pub mod issue;
+mod money;
+mod names;
+pub mod policy;
+pub mod port;
+pub mod run;
+mod seen;
+mod time;
+pub mod words;
+
+pub use config::Config;
+pub use error::{Error, Result};
+pub use money::Usd;
+pub use names::{Digest, Fence, IssueKey, Repo, RunId, Sha};
+pub use seen::{Reason, Seen};
+pub use time::Now;

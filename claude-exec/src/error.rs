@@ -30,6 +30,7 @@ struct Repr {
 enum Kind {
     Invalid { field: &'static str, reason: String },
     NotFound { what: String },
+    UnknownSession { id: String },
     Spawn { program: String },
     Io { doing: &'static str },
     Exited { exit: Exit, stderr: String },
@@ -56,6 +57,11 @@ impl Error {
     /// Something named that does not exist.
     pub fn not_found(what: impl Into<String>) -> Self {
         Self::new(Kind::NotFound { what: what.into() })
+    }
+
+    /// A session that the CLI does not have, in this working directory.
+    pub fn unknown_session(id: impl Into<String>) -> Self {
+        Self::new(Kind::UnknownSession { id: id.into() })
     }
 
     /// A program that could not be started.
@@ -121,10 +127,15 @@ impl Error {
         matches!(self.0.kind, Kind::Invalid { .. })
     }
 
-    /// True when the named thing, or the program to start, does not exist.
+    /// True when the CLI does not have the session to resume.
+    pub fn is_unknown_session(&self) -> bool {
+        matches!(self.0.kind, Kind::UnknownSession { .. })
+    }
+
+    /// True when the named thing, the session to resume or the program to start does not exist.
     pub fn is_not_found(&self) -> bool {
         match &self.0.kind {
-            Kind::NotFound { .. } => true,
+            Kind::NotFound { .. } | Kind::UnknownSession { .. } => true,
             Kind::Spawn { .. } => {
                 self.0.source.as_ref().is_some_and(|error| error.kind() == io::ErrorKind::NotFound)
             }
@@ -184,6 +195,7 @@ impl fmt::Display for Error {
         match &self.0.kind {
             Kind::Invalid { field, reason } => write!(f, "{field}: {reason}"),
             Kind::NotFound { what } => write!(f, "{what} not found"),
+            Kind::UnknownSession { id } => write!(f, "the CLI has no session {id} in this directory"),
             Kind::Spawn { program } => match &self.0.source {
                 Some(source) => write!(f, "cannot start {program}: {source}"),
                 None => write!(f, "cannot start {program}"),

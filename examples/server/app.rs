@@ -71,7 +71,8 @@ impl App {
         let store = Embedded::open(config.state_dir.join("server.redb")).await;
         let store: Arc<dyn Store> = Arc::new(store.map_err(|error| refuse("STATE_DIR", error.to_string()))?);
         let (workspaces, no_jobs) = open_workspaces(&config, fleet.clone()).await?;
-        let gate = Gate::new(config.max_concurrency.get(), config.max_queue_depth)
+        let (slots, depth) = (config.max_concurrency.get(), config.max_queue_depth);
+        let gate = Gate::with_wait_limit(slots, depth, Some(config.queue_timeout))
             .map_err(|error| refuse("MAX_CONCURRENCY", error.to_string()))?;
         let openai = mount_openai(&config, &fleet, &gate, workspaces.clone(), no_jobs)?;
         let metrics = Arc::new(Metrics::new());

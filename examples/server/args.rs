@@ -61,6 +61,11 @@ pub struct Args {
     #[arg(long, env = "MAX_QUEUE_DEPTH", default_value = "100", value_name = "N")]
     pub max_queue_depth: String,
 
+    /// How long a request or a job may wait for a run (1 to 86400); conversational turns never longer than their
+    /// time limit.
+    #[arg(long, env = "QUEUE_TIMEOUT_SECONDS", default_value = "3600", value_name = "SECONDS")]
+    pub queue_timeout_seconds: String,
+
     /// How long a finished job is remembered (1 to 31536000).
     #[arg(long, env = "JOB_TTL_SECONDS", default_value = "3600", value_name = "SECONDS")]
     pub job_ttl_seconds: String,

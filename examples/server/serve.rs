@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::Interest;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_io_timeout::TimeoutStream;
@@ -110,6 +112,7 @@ where
 {
     // Deltas are small: without this, each waits for the acknowledgement of the one before.
     let _ = stream.set_nodelay(true);
+    let hung_up = hung_up(&stream);
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(write_stall));
     let service = service_fn(move |request| {
@@ -122,14 +125,45 @@ where
         .max_buf_size(BUFFER_BYTES)
         .serve_connection(TokioIo::new(Box::pin(stream)), service);
     let mut connection = std::pin::pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = phases.reached(Phase::Draining) => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+    let served = async {
+        tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = phases.reached(Phase::Draining) => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
         }
     };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "connection ended early");
+    tokio::select! {
+        biased; // what is answered at once is answered to one who has said all and closed its side, too
+        ended = served => if let Err(error) = ended {
+            tracing::debug!(%error, "connection ended early");
+        },
+        () = hung_up => tracing::debug!("the peer hung up"),
+    }
+}
+
+/// Resolves when the peer has closed its side, which ends the connection with all that it asked for.
+///
+/// hyper sees that too, but only until a byte comes that belongs to no request yet: a stray line end, or the next
+/// request sent ahead, would keep a run alive that nobody waits for.
+fn hung_up(stream: &TcpStream) -> impl Future<Output = ()> + use<> {
+    // A descriptor of its own: the events of the stream's are hyper's.
+    let watched = stream.as_fd().try_clone_to_owned().and_then(|socket| TcpStream::from_std(socket.into()));
+    async move {
+        match watched {
+            Ok(watched) => read_closed(&watched).await,
+            Err(error) => {
+                tracing::warn!(%error, "cannot watch a connection");
+                std::future::pending().await
+            }
+        }
+    }
+}
+
+async fn read_closed(stream: &TcpStream) {
+    while stream.ready(Interest::READABLE).await.is_ok_and(|ready| !ready.is_read_closed()) {
+        // Bytes, which are hyper's to read: what would block makes tokio wait for the next event.
+        let _ = stream.try_io(Interest::READABLE, || Err::<(), _>(io::ErrorKind::WouldBlock.into()));
     }
 }

@@ -36,7 +36,7 @@ async fn a_conversation_remembers_and_survives_a_restart_and_a_crash() {
 
 #[tokio::test]
 #[ignore = "needs the real CLI: tests/run.sh"]
-async fn two_at_once_are_served_one_after_the_other_and_nothing_is_lost() {
+async fn c6_two_at_once_are_served_one_after_the_other_and_nothing_is_lost() {
     let (api, _site, server) = server().await;
     let first = server.say("one", "[[hold]] [[text first]]");
     let second = async {
@@ -59,7 +59,7 @@ async fn two_at_once_are_served_one_after_the_other_and_nothing_is_lost() {
 
 #[tokio::test]
 #[ignore = "needs the real CLI: tests/run.sh"]
-async fn two_first_turns_at_once_are_one_conversation() {
+async fn c6_two_first_turns_at_once_are_one_conversation() {
     let (api, site, server) = server().await;
     let (one, two) = tokio::join!(server.say("new", "one"), server.say("new", "two"));
     assert_eq!((one.reply(), two.reply()), (DEFAULT_ANSWER.to_owned(), DEFAULT_ANSWER.to_owned()));
@@ -71,7 +71,7 @@ async fn two_first_turns_at_once_are_one_conversation() {
 
 #[tokio::test]
 #[ignore = "needs the real CLI: tests/run.sh"]
-async fn a_failed_first_turn_can_be_tried_again() {
+async fn c7_a_failed_first_turn_can_be_tried_again() {
     let (api, _site, server) = server().await;
     let refused = server.say("retried", "hello [[status 400]]").await;
     assert_eq!(refused.status, 400, "{refused:?}");

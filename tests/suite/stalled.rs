@@ -67,7 +67,7 @@ async fn assert_as_before(site: &Site, server: &Server, before: Held) {
 }
 
 #[tokio::test]
-async fn stalled_readers_keep_nobody_from_being_served() {
+async fn s6_stalled_readers_keep_nobody_from_being_served() {
     let (site, server) = scene().await;
     let before = held(&server);
     let body = body_of("sonnet", FLOOD, true).to_string();
@@ -85,7 +85,7 @@ async fn stalled_readers_keep_nobody_from_being_served() {
 }
 
 #[tokio::test]
-async fn stalled_readers_that_leave_give_everything_back() {
+async fn s6_stalled_readers_that_leave_give_everything_back() {
     let (site, server) = scene().await;
     let before = held(&server);
     let body = body_of("probe", "[[detached]] [[flood]]", true).to_string();

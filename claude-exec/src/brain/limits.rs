@@ -15,8 +15,6 @@ pub(super) struct Clock {
     started: Instant,
     last_output: Option<Instant>,
     stalled_since: Option<Instant>,
-    /// The process was told to end, and by when it must have.
-    end_by: Option<Instant>,
 }
 
 /// A time limit.
@@ -26,13 +24,11 @@ pub(super) enum Limit {
     Idle,
     Total,
     Stall,
-    /// The process was told to end and has not.
-    End,
 }
 
 impl Clock {
     pub(super) fn new(deadlines: Deadlines, now: Instant) -> Self {
-        Self { deadlines, started: now, last_output: None, stalled_since: None, end_by: None }
+        Self { deadlines, started: now, last_output: None, stalled_since: None }
     }
 
     /// The process said something.
@@ -52,23 +48,17 @@ impl Clock {
         }
     }
 
-    /// The process was told to end.
-    pub(super) fn end_within(&mut self, now: Instant, limit: Duration) {
-        self.end_by = Some(after(now, limit));
+    /// How long the CLI may wait for an answer.
+    pub(super) fn answer(&self) -> Duration {
+        self.deadlines.answer
     }
 
-    pub(super) fn is_ending(&self) -> bool {
-        self.end_by.is_some()
-    }
-
-    /// The next time limit to run out, and when.
-    pub(super) fn next(&self) -> (Instant, Limit) {
-        if let Some(end_by) = self.end_by {
-            return (end_by, Limit::End);
-        }
+    /// The next time limit to run out, and when. While `asked`, the CLI waits for us, and its silence is no limit.
+    pub(super) fn next(&self, asked: bool) -> (Instant, Limit) {
         let total = (after(self.started, self.deadlines.total), Limit::Total);
         let silence = match (self.stalled_since, self.last_output) {
             (Some(since), _) => (after(since, self.deadlines.stall), Limit::Stall),
+            (None, _) if asked => total,
             (None, Some(last)) => (after(last, self.deadlines.idle), Limit::Idle),
             (None, None) => (after(self.started, self.deadlines.first_byte), Limit::FirstByte),
         };
@@ -80,7 +70,7 @@ impl Clock {
         match limit {
             Limit::FirstByte => Error::timed_out("the first output", self.deadlines.first_byte),
             Limit::Idle => Error::timed_out("the next event", self.deadlines.idle),
-            Limit::Total | Limit::End => Error::timed_out("the turn", self.deadlines.total),
+            Limit::Total => Error::timed_out("the turn", self.deadlines.total),
             Limit::Stall => Error::timed_out("reading the events", self.deadlines.stall),
         }
     }
@@ -105,13 +95,13 @@ mod tests {
         let start = Instant::now();
         let at = |s| start + seconds(s);
         let mut clock = Clock::new(deadlines(), start);
-        assert_eq!(clock.next(), (at(10), Limit::FirstByte));
+        assert_eq!(clock.next(false), (at(10), Limit::FirstByte));
         clock.output(at(5));
-        assert_eq!(clock.next(), (at(25), Limit::Idle));
+        assert_eq!(clock.next(false), (at(25), Limit::Idle));
         clock.output(at(95));
-        assert_eq!(clock.next(), (at(100), Limit::Total));
-        clock.end_within(at(95), seconds(2));
-        assert_eq!(clock.next(), (at(97), Limit::End));
+        assert_eq!(clock.next(false), (at(100), Limit::Total));
+        clock.output(at(5));
+        assert_eq!(clock.next(true), (at(100), Limit::Total), "the CLI waits for us");
     }
 
     #[test]
@@ -122,16 +112,16 @@ mod tests {
         clock.output(at(1));
         clock.stalled(at(2));
         clock.stalled(at(9));
-        assert_eq!(clock.next(), (at(32), Limit::Stall));
+        assert_eq!(clock.next(false), (at(32), Limit::Stall));
         clock.flowing(at(27));
-        assert_eq!(clock.next(), (at(47), Limit::Idle));
+        assert_eq!(clock.next(false), (at(47), Limit::Idle));
         clock.flowing(at(40));
-        assert_eq!(clock.next(), (at(47), Limit::Idle));
+        assert_eq!(clock.next(false), (at(47), Limit::Idle));
     }
 
     #[test]
     fn no_limit_is_a_limit_far_away() {
         let clock = Clock::new(Deadlines::within(Duration::MAX), Instant::now());
-        assert_eq!(clock.next().1, Limit::FirstByte);
+        assert_eq!(clock.next(false).1, Limit::FirstByte);
     }
 }

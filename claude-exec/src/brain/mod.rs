@@ -1,9 +1,15 @@
 //! Who is talking: one turn at a time, or a conversation that goes on.
 
+mod active;
 #[cfg(feature = "store")]
 mod conversation;
 mod drive;
+mod hear;
 mod limits;
+pub mod live;
+mod order;
+mod questions;
+mod tally;
 mod turn;
 
 #[cfg(feature = "store")]

@@ -4,16 +4,20 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
+use bytes::Bytes;
 use futures::{Stream, StreamExt};
+use serde_json::value::RawValue;
 use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
 
-use super::drive::{Driver, Wish};
+use super::drive::Driver;
+use super::order::{self, Bridle, Order, Saying, Wish};
 use crate::error::{Error, Result};
-use crate::executor::{Control, Executor};
-use crate::invocation::{Invocation, Launch};
-use crate::protocol::{Event, Outcome, Reply};
+use crate::executor::{Command, Executor, Process};
+use crate::invocation::{Deadlines, Invocation, Launch};
+use crate::protocol::{Event, Outcome, Reply, Request};
 
 /// Events that may wait for the caller; then the process is held back.
 const EVENTS_AHEAD: usize = 128;
@@ -63,19 +67,36 @@ where
     G: Send + 'static,
 {
     let deadlines = invocation.get_deadlines();
-    let Launch { command, held } = invocation.to_launch(Uuid::new_v4())?;
+    let message_id = Uuid::new_v4();
+    let Launch { command, held } = invocation.to_launch(message_id)?;
+    let process = start(executor, command, deadlines).await?;
+    let (mut bridle, reins) = Bridle::new();
+    let (turn, saying) = Turn::new(&bridle, message_id, deadlines, Vec::new());
+    let saying = Saying { held, ..saying };
+    let driver = Driver::once(process, reins, invocation.get_mcp_servers().to_vec(), saying);
+    spawn(driver, guard);
+    Ok(Turn { owner: bridle.owner.take(), ..turn })
+}
+
+/// Starts `command` within the time that its first byte may take.
+pub(super) async fn start(
+    executor: &dyn Executor,
+    command: Command,
+    deadlines: Deadlines,
+) -> Result<Process> {
     let start = tokio::time::timeout(deadlines.first_byte, executor.start(command));
-    let process = start.await.map_err(|_| Error::timed_out("starting the CLI", deadlines.first_byte))??;
-    let control = Arc::clone(&process.control);
-    let (events, receiver) = mpsc::channel(EVENTS_AHEAD);
-    let (wish, wishes) = watch::channel(Wish::GoOn);
-    let driver = Driver::new(process, events, wishes, deadlines, held);
+    start.await.map_err(|_| Error::timed_out("starting the CLI", deadlines.first_byte))?
+}
+
+/// Runs the driver of a process in a task of its own; `guard` is dropped when the process is gone.
+pub(super) fn spawn<G: Send + 'static>(driver: Driver, guard: G) {
     tokio::spawn(async move {
         let rest = driver.run().await;
         drop(guard);
-        rest.deliver().await;
+        if let Some(rest) = rest {
+            rest.deliver().await;
+        }
     });
-    Ok(Turn { events: receiver, handle: TurnHandle { wish: Arc::new(wish), control }, result: None })
 }
 
 /// A running turn: a stream of its events, the last of which is [`Event::TurnEnd`].
@@ -87,9 +108,41 @@ pub struct Turn {
     events: mpsc::Receiver<Event>,
     handle: TurnHandle,
     result: Option<Result<Box<Outcome>>>,
+    /// What keeps the process of a single turn.
+    #[expect(dead_code, reason = "it is there to be dropped")]
+    owner: Option<mpsc::Sender<Saying>>,
 }
 
 impl Turn {
+    /// A turn, and what its driver must be told to begin it.
+    pub(super) fn new(
+        bridle: &Bridle,
+        message_id: Uuid,
+        deadlines: Deadlines,
+        lines: Vec<Bytes>,
+    ) -> (Self, Saying) {
+        let (events, receiver) = mpsc::channel(EVENTS_AHEAD);
+        let (wish, wishes) = watch::channel(Wish::GoOn);
+        let message_id = message_id.hyphenated().to_string();
+        let saying = Saying { lines, settings: None, held: None, message_id, deadlines, events, wishes };
+        let handle = TurnHandle { wish: Arc::new(wish), orders: bridle.orders.clone() };
+        (Self { events: receiver, handle, result: None, owner: None }, saying)
+    }
+
+    /// A turn that could not begin.
+    pub(super) fn refused(bridle: &Bridle, error: Error) -> Self {
+        let (turn, saying) = Self::new(bridle, Uuid::nil(), Deadlines::within(Duration::ZERO), Vec::new());
+        for event in [Event::Error(error), Event::TurnEnd] {
+            let _fits = saying.events.try_send(event);
+        }
+        turn
+    }
+
+    /// What the turn came to, as far as its events were read.
+    pub(super) fn take_result(&mut self) -> Result<Outcome> {
+        self.result.take().unwrap_or_else(|| Err(Error::stopped())).map(|outcome| *outcome)
+    }
+
     /// A handle to end the turn, or to answer it, from elsewhere.
     pub fn handle(&self) -> TurnHandle {
         self.handle.clone()
@@ -115,7 +168,7 @@ impl Turn {
     /// [`exit`](Error::exit) is set when the process ended without a result.
     pub async fn outcome(mut self) -> Result<Outcome> {
         while self.next().await.is_some() {}
-        self.result.take().unwrap_or_else(|| Err(Error::stopped())).map(|outcome| *outcome)
+        self.take_result()
     }
 }
 
@@ -140,11 +193,12 @@ impl fmt::Debug for Turn {
     }
 }
 
-/// Ends a turn, or answers it, from elsewhere. It keeps nothing alive.
+/// Ends a turn, or answers it, from elsewhere. It keeps nothing alive, and means its own turn only: once that has
+/// ended, a wish does nothing.
 #[derive(Clone)]
 pub struct TurnHandle {
     wish: Arc<watch::Sender<Wish>>,
-    control: Arc<dyn Control>,
+    orders: mpsc::Sender<Order>,
 }
 
 impl TurnHandle {
@@ -162,10 +216,30 @@ impl TurnHandle {
     ///
     /// # Errors
     ///
-    /// When the process no longer reads.
+    /// [`is_not_found`](Error::is_not_found) when nothing waits for this answer: it was given, its time has run
+    /// out, or the turn has ended. Another error when the process no longer reads.
+    ///
+    /// # Cancel safety
+    ///
+    /// A call whose future is dropped may have answered.
     pub async fn reply(&self, request_id: &str, reply: &Reply) -> Result<()> {
-        let written = self.control.write(reply.to_line(request_id)).await;
-        written.map_err(|error| Error::io("answering the CLI", error))
+        order::reply(&self.orders, request_id, reply.to_line(request_id)).await
+    }
+
+    /// Sends a control request of ours and waits for the CLI's answer, at most for `limit`.
+    ///
+    /// # Errors
+    ///
+    /// [`is_unsupported`](Error::is_unsupported) when the CLI refuses it, [`is_timeout`](Error::is_timeout) when
+    /// it does not answer: the turn fails then, and its process is not used again.
+    ///
+    /// # Cancel safety
+    ///
+    /// A call whose future is dropped may have been sent.
+    pub async fn request(&self, request: &Request, limit: Duration) -> Result<Option<Box<RawValue>>> {
+        let id = Uuid::new_v4().hyphenated().to_string();
+        let line = request.to_line(&id);
+        order::ask(&self.orders, id, line, limit).await
     }
 
     fn raise(&self, to: Wish) {

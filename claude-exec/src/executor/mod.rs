@@ -10,6 +10,7 @@ mod output;
 mod process;
 mod rewrite;
 mod scripted;
+mod scripted_cli;
 mod tail;
 
 pub use command::{Command, Stdin};
@@ -24,4 +25,5 @@ pub use output::{Output, output};
 pub use process::{Control, Executor, Exit, Frame, Process, Stop};
 pub use rewrite::{Rewrite, ssh, wrapper};
 pub use scripted::{ExecutorFn, Scripted, ScriptedHandle, executor_fn};
+pub use scripted_cli::{Answer, Said, ScriptedCli};
 pub use tail::Tail;

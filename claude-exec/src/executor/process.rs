@@ -140,6 +140,12 @@ pub trait Control: Send + Sync {
 
     /// Stops the process with all its descendants. Never blocks; may be called again to be firmer.
     fn stop(&self, how: Stop);
+
+    /// The memory that the process holds, in bytes, pages shared with others counted in shares (PSS); `None` where
+    /// the executor cannot tell. May block for some tens of milliseconds.
+    fn memory(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// How firmly to stop a process.

@@ -10,7 +10,7 @@ use super::options::SessionChoice;
 use super::value::Invocation;
 use crate::error::{Error, Result};
 use crate::executor::{Command, Stdin};
-use crate::protocol::{Initialize, Request};
+use crate::protocol::{Content, Initialize, Request};
 
 /// The longest single argument Linux takes is 131,071 bytes (`MAX_ARG_STRLEN` less its NUL).
 const MAX_ARG_BYTES: usize = 131_071;
@@ -61,22 +61,9 @@ impl Invocation {
     /// Builds the command, and holds the user message back when the CLI must first prove that it knows the
     /// agent: with stream-json input it runs an unknown one as no agent at all, with every tool (2.1.330).
     pub(crate) fn to_launch(&self, message_id: Uuid) -> Result<Launch> {
+        check_content(&self.prompt)?;
         self.check()?;
-        let mut command = Command::new(checked("program", &self.program)?);
-        command.args = self.to_args()?;
-        if let Some(cwd) = &self.cwd {
-            command = command.cwd(Path::new(&checked("cwd", cwd.as_os_str())?));
-        }
-        for (name, value) in &self.env {
-            if name.is_empty() || name.contains(['=', '\0']) {
-                return Err(Error::invalid("env", format!("{name:?} is no name of a variable")));
-            }
-            command = command.env(name, checked("env", value)?);
-        }
-        if !self.expand_prompt {
-            // Belt and braces beside `client_composed`: either alone keeps `@path` from being read.
-            command = command.env("CLAUDE_CODE_DISABLE_FILE_MENTIONS", "1");
-        }
+        let command = self.to_bare_command()?;
         let mut first = BytesMut::new();
         if self.initialize != Initialize::default() || self.agent_name.is_some() {
             let request = Request::Initialize(self.initialize.clone());
@@ -93,15 +80,38 @@ impl Invocation {
         Ok(Launch { command: command.stdin(Stdin::Open(first.freeze())), held })
     }
 
-    /// Refuses texts that no turn can carry.
-    fn check(&self) -> Result<()> {
-        if self.prompt.is_empty() {
-            return Err(Error::invalid("prompt", "must not be empty"));
+    /// Builds the command of a live process: what must be known when it is started, and nothing that may come
+    /// later. The prompt, the system prompt, the schema, the agents and the MCP servers of this process are left
+    /// out, so invocations that differ only in these give equal commands: the key of a pool.
+    ///
+    /// # Errors
+    ///
+    /// As [`to_command`](Self::to_command), but an empty prompt is none.
+    pub fn to_live_command(&self) -> Result<Command> {
+        Ok(self.to_bare_command()?.stdin(Stdin::Open(Bytes::new())))
+    }
+
+    fn to_bare_command(&self) -> Result<Command> {
+        let mut command = Command::new(checked("program", &self.program)?);
+        command.args = self.to_args()?;
+        if let Some(cwd) = &self.cwd {
+            command = command.cwd(Path::new(&checked("cwd", cwd.as_os_str())?));
         }
-        // JSON could carry a NUL; the shells and files behind tools cannot.
-        if self.prompt.has_nul() {
-            return Err(Error::invalid("prompt", "must not contain NUL"));
+        for (name, value) in &self.env {
+            if name.is_empty() || name.contains(['=', '\0']) {
+                return Err(Error::invalid("env", format!("{name:?} is no name of a variable")));
+            }
+            command = command.env(name, checked("env", value)?);
         }
+        if !self.expand_prompt {
+            // Belt and braces beside `client_composed`: either alone keeps `@path` from being read.
+            command = command.env("CLAUDE_CODE_DISABLE_FILE_MENTIONS", "1");
+        }
+        Ok(command)
+    }
+
+    /// Refuses texts that no session can carry.
+    pub(crate) fn check(&self) -> Result<()> {
         let system = [
             ("system_prompt", &self.initialize.system_prompt),
             ("append_system_prompt", &self.initialize.append_system_prompt),
@@ -176,6 +186,18 @@ impl Invocation {
     }
 }
 
+/// Refuses what no turn can carry.
+pub(crate) fn check_content(content: &Content) -> Result<()> {
+    if content.is_empty() {
+        return Err(Error::invalid("prompt", "must not be empty"));
+    }
+    // JSON could carry a NUL; the shells and files behind tools cannot.
+    if content.has_nul() {
+        return Err(Error::invalid("prompt", "must not contain NUL"));
+    }
+    Ok(())
+}
+
 /// Arguments in `--flag=value` form: a value that begins with a dash stays a value, and variadic flags
 /// swallow nothing.
 struct Args(Vec<OsString>);
@@ -224,7 +246,7 @@ mod tests {
 
     use super::*;
     use crate::invocation::PermissionMode;
-    use crate::protocol::{Content, SessionId};
+    use crate::protocol::SessionId;
 
     const ID: &str = "6f1c1e0a-3a52-4b57-9d7b-0b1f4c2d3e4f";
 
@@ -341,6 +363,15 @@ mod tests {
     #[test]
     fn a_nul_in_the_prompt_is_refused_as_the_prompt() {
         assert_eq!(Invocation::agent("a\0b").to_command().unwrap_err().field(), Some("prompt"));
+    }
+
+    #[test]
+    fn a_live_command_is_the_same_for_every_prompt() {
+        let talk = |text: &str| Invocation::conversational(text).model("haiku").system_prompt(text);
+        let command = talk("").to_live_command().unwrap();
+        assert_eq!(command, talk("other").to_live_command().unwrap());
+        assert_eq!(command.stdin, Stdin::Open(Bytes::new()));
+        assert_ne!(command, talk("").model("opus").to_live_command().unwrap());
     }
 
     #[test]

@@ -11,7 +11,7 @@ mod preset;
 mod value;
 
 #[cfg(feature = "runtime")]
-pub(crate) use argv::{Held, INITIALIZE_ID, Launch};
+pub(crate) use argv::{Held, INITIALIZE_ID, Launch, check_content};
 pub use options::{Deadlines, Effort, PermissionMode, SessionChoice};
 pub use preset::SPOKEN_SYSTEM_PROMPT;
 pub use value::Invocation;

@@ -100,6 +100,9 @@ pub struct Deadlines {
     pub idle: Duration,
     /// The whole turn.
     pub total: Duration,
+    /// How long the CLI may wait for an answer of ours, to a permission request or an MCP call; then it is told
+    /// that nobody answered. [`idle`](Self::idle) does not count meanwhile.
+    pub answer: Duration,
     /// How long the turn may wait for its caller to take an event, so that a reader who has stalled does not
     /// keep a process and a slot.
     pub stall: Duration,
@@ -108,6 +111,12 @@ pub struct Deadlines {
 impl Deadlines {
     /// Limits for a turn that may take `total` in all.
     pub const fn within(total: Duration) -> Self {
-        Self { first_byte: Duration::from_secs(60), idle: total, total, stall: Duration::from_secs(30) }
+        Self {
+            first_byte: Duration::from_secs(60),
+            idle: total,
+            total,
+            answer: total,
+            stall: Duration::from_secs(30),
+        }
     }
 }

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use serde_json::Value;
 
 use super::options::{Deadlines, Effort, PermissionMode, SessionChoice};
-use crate::protocol::{Content, Initialize};
+use crate::protocol::{Content, Initialize, McpServer};
 
 /// What to ask of the CLI: a plain value; asking twice is asking the same.
 ///
@@ -31,6 +31,7 @@ pub struct Invocation {
     pub(super) prompt: Content,
     pub(super) expand_prompt: bool,
     pub(super) initialize: Initialize,
+    pub(super) mcp_servers: Vec<McpServer>,
     pub(super) session: SessionChoice,
     pub(super) model: Option<String>,
     pub(super) fallback_model: Option<String>,
@@ -60,6 +61,7 @@ impl Invocation {
             prompt,
             expand_prompt: false,
             initialize: Initialize::default(),
+            mcp_servers: Vec::new(),
             session: SessionChoice::default(),
             model: None,
             fallback_model: None,
@@ -129,9 +131,15 @@ impl Invocation {
         self
     }
 
-    /// Names an MCP server that lives in this process; declare it in [`mcp_config`](Self::mcp_config) too.
-    pub fn sdk_mcp_server(mut self, name: impl Into<String>) -> Self {
-        self.initialize.sdk_mcp_servers.push(name.into());
+    /// Adds an MCP server that lives in this process. Its handshake is answered for you; each call of a tool comes
+    /// as an [`Event::ControlRequest`] to be read with [`McpCall::read`] and answered. Let the tools run by the rule
+    /// `mcp__<name>` in [`allowed_tools`](Self::allowed_tools).
+    ///
+    /// [`Event::ControlRequest`]: crate::protocol::Event::ControlRequest
+    /// [`McpCall::read`]: crate::protocol::McpCall::read
+    pub fn mcp_server(mut self, server: McpServer) -> Self {
+        self.initialize.sdk_mcp_servers.push(server.name.clone());
+        self.mcp_servers.push(server);
         self
     }
 
@@ -278,6 +286,36 @@ impl Invocation {
     /// The time limits.
     pub fn get_deadlines(&self) -> Deadlines {
         self.deadlines
+    }
+
+    /// What the session is opened with.
+    pub fn get_initialize(&self) -> &Initialize {
+        &self.initialize
+    }
+
+    /// The agent's name.
+    pub fn get_agent_name(&self) -> Option<&str> {
+        self.agent_name.as_deref()
+    }
+
+    /// The variables that it sets.
+    pub(crate) fn get_env(&self) -> &BTreeMap<String, OsString> {
+        &self.env
+    }
+
+    /// False when the CLI may expand the prompt.
+    pub(crate) fn is_verbatim(&self) -> bool {
+        !self.expand_prompt
+    }
+
+    /// The MCP servers of this process.
+    pub fn get_mcp_servers(&self) -> &[McpServer] {
+        &self.mcp_servers
+    }
+
+    /// The session.
+    pub fn get_session(&self) -> &SessionChoice {
+        &self.session
     }
 
     /// The working directory.

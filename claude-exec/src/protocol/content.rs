@@ -46,22 +46,50 @@ impl Content {
     /// comes. With `verbatim` (`client_composed`, CLI 2.1.248 and later) the text reaches the model as it is;
     /// without it the CLI reads the files that `@path` names and runs `/commands`.
     pub fn to_line(&self, uuid: uuid::Uuid, verbatim: bool) -> Bytes {
-        let content = match self {
-            Self::Text(text) => json!(text),
-            Self::Blocks(blocks) => json!(blocks),
-        };
-        let mut message = json!({
-            "type": "user",
-            "message": {"role": "user", "content": content},
-            "parent_tool_use_id": null,
-            "session_id": "",
-            "uuid": uuid.hyphenated().to_string(),
-        });
+        let mut message = message("user", self.to_value());
+        message["uuid"] = json!(uuid.hyphenated().to_string());
         if verbatim {
             message["client_composed"] = json!(true);
         }
         line(&message)
     }
+
+    /// A user message of the past (`shouldQuery: false`): the model is not asked. The CLI still gives a result,
+    /// which must be awaited before the next line, or the order is lost (2.1.330).
+    pub fn to_past_line(&self, uuid: uuid::Uuid) -> Bytes {
+        let mut message = message("user", self.to_value());
+        message["uuid"] = json!(uuid.hyphenated().to_string());
+        message["client_composed"] = json!(true);
+        message["shouldQuery"] = json!(false);
+        line(&message)
+    }
+
+    /// An answer of the past, which the CLI adds to the session as it is. Undocumented; covered by a test on the
+    /// real CLI.
+    pub fn to_assistant_line(&self) -> Bytes {
+        let blocks = match self {
+            Self::Text(text) => json!([{"type": "text", "text": text}]),
+            Self::Blocks(blocks) => json!(blocks),
+        };
+        line(&message("assistant", blocks))
+    }
+
+    fn to_value(&self) -> Value {
+        match self {
+            Self::Text(text) => json!(text),
+            Self::Blocks(blocks) => json!(blocks),
+        }
+    }
+
+}
+
+fn message(role: &str, content: Value) -> Value {
+    json!({
+        "type": role,
+        "message": {"role": role, "content": content},
+        "parent_tool_use_id": null,
+        "session_id": "",
+    })
 }
 
 fn has_nul(value: &Value) -> bool {
@@ -86,6 +114,12 @@ impl fmt::Debug for Content {
 impl From<&str> for Content {
     fn from(text: &str) -> Self {
         Self::Text(text.to_owned())
+    }
+}
+
+impl From<Vec<Value>> for Content {
+    fn from(blocks: Vec<Value>) -> Self {
+        Self::Blocks(blocks)
     }
 }
 

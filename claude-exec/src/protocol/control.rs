@@ -101,7 +101,8 @@ impl ControlResponse {
 pub enum Request {
     /// Opens the session. Must come before the first user message, once: a second system prompt is ignored.
     Initialize(Initialize),
-    /// Ends the turn under way; the session goes on.
+    /// Ends the turn under way, or takes back a message whose turn has not begun; the session goes on. The answer
+    /// lists the messages taken back (`cancelled`), to which no result ever comes.
     Interrupt,
     /// Changes the permission mode.
     SetPermissionMode(String),
@@ -154,7 +155,7 @@ impl Request {
     pub fn to_line(&self, request_id: &str) -> Bytes {
         let request = match self {
             Self::Initialize(initialize) => initialize.to_value(),
-            Self::Interrupt => json!({"subtype": "interrupt"}),
+            Self::Interrupt => json!({"subtype": "interrupt", "cancel_queued": true}),
             Self::SetPermissionMode(mode) => json!({"subtype": "set_permission_mode", "mode": mode}),
             Self::SetModel(model) => json!({"subtype": "set_model", "model": model}),
             Self::SetMaxThinkingTokens(tokens) => {

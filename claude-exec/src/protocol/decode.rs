@@ -27,6 +27,7 @@ pub(super) fn session(line: &[u8]) -> Decoded<Session> {
         tools: init.tools,
         agents: init.agents,
         permission_mode: init.permission_mode,
+        user_message_uuids: init.user_message_uuids,
     })
 }
 

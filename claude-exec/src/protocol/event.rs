@@ -75,6 +75,8 @@ pub struct Session {
     pub agents: Vec<String>,
     /// The permission mode.
     pub permission_mode: String,
+    /// The ids of the user messages that this turn answers; empty when the CLI does not tell.
+    pub user_message_uuids: Vec<String>,
 }
 
 /// A piece of text.

@@ -5,6 +5,7 @@ mod control;
 mod decode;
 mod event;
 mod line;
+mod mcp;
 mod message;
 mod outcome;
 mod repair;
@@ -19,6 +20,7 @@ pub use event::{
     ToolInput, ToolResult, ToolStart,
 };
 pub use line::{Line, LineFramer, MAX_LINE_BYTES};
+pub use mcp::{McpCall, McpServer, McpStep, McpTool};
 pub use outcome::{Failure, ModelUsage, Outcome, Usage};
 pub use session::SessionId;
 pub use translate::Translator;

@@ -159,6 +159,8 @@ pub(super) struct InitLine {
     pub agents: Vec<String>,
     #[serde(rename = "permissionMode")]
     pub permission_mode: String,
+    #[serde(deserialize_with = "lenient")]
+    pub user_message_uuids: Vec<String>,
 }
 
 /// `system` with the subtype `api_retry`.

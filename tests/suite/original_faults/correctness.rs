@@ -230,6 +230,24 @@ async fn c26_an_odd_cursor_hides_no_event() {
 }
 
 #[tokio::test]
+async fn c27_nobody_waits_for_a_slot_for_ever() {
+    let site = Site::fake().repository().env("MAX_CONCURRENCY", "1").env("QUEUE_TIMEOUT_SECONDS", "1");
+    let server = site.start().await;
+    let running = server.execute("[[text begun]] [[silence]]").await;
+    server.job_is(&running, &["running"]).await;
+    let waiting = server.execute("[[text never]]").await;
+    let (job, chat, stream) =
+        tokio::join!(server.ended(&waiting), server.chat("hello"), server.chat_stream("hello"));
+    assert_eq!((&job["status"], &job["started_at"]), (&json!("error"), &Value::Null), "{job}");
+    assert!(job["error"].as_str().is_some_and(|error| error.contains("free slot")), "{job}");
+    let expected = (429, "queue_full".to_owned());
+    assert_eq!(chat.error(), expected, "{chat:?}");
+    assert_eq!(stream.whole().await.error(), expected);
+    server.load_is(1, 0).await;
+    assert_eq!(server.job(&running).await["status"], "running", "the limit is of the wait, not of the run");
+}
+
+#[tokio::test]
 async fn c28_health_and_errors_have_the_shapes_that_were_promised() {
     let (_site, server) = scene().await;
     let health = server.health().await;

@@ -11,9 +11,9 @@
 //! | S11 detached tasks | does not arise: a tokio task runs whether it is referenced or not |
 //! | S13, X1 on the real CLI | `suite::verbatim` |
 //! | C6 conversations | `suite::conversational`, `claude_exec::brain::conversation` |
-//! | C7 a failed first turn | `suite::conversational::a_failed_first_turn_can_be_tried_again` |
+//! | C7 a failed first turn | `suite::conversational` |
 //! | C24 each git step's limit, git-crypt | `claude_exec::jobs`; the rest of it here |
-//! | C27 the queue's own time limit | `claude_exec::jobs::gate`; the place in it: `suite::execute` |
+//! | C27 the place in the queue | `suite::execute`; keep-alive while queued: `claude-exec-openai/tests/shell.rs` |
 //! | C28 usage, models, errors in OpenAI's shape | `suite::openai_python` |
 //!
 //! Rows of other parts: C9 to C22, X9 (unattended issues), C23 (settings read and never used: those of the console

@@ -133,6 +133,28 @@ async fn s9_json_callers_that_hang_up_end_their_run() {
 }
 
 #[tokio::test]
+async fn s9_a_hang_up_is_seen_behind_what_was_sent_ahead() {
+    let (site, server) = scene().await;
+    let marker = site.home().path().join("running");
+    let prompt = format!("[[touch {}]] [[hang]]", marker.display());
+    let chat = body_of("sonnet", &prompt, false).to_string();
+    let said = json!({"session_id": "c", "message": prompt}).to_string();
+    for (path, body) in [("/v1/chat/completions", &chat), ("/v1/conversational", &said)] {
+        for ahead in ["\r\n", "GET /health HTTP/1.1\r\nhost: x\r\n\r\n"] {
+            let mut caller = TcpStream::connect(server.address).await.unwrap();
+            let length = body.len();
+            let head = format!("POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {TOKEN}\r\n");
+            let request = format!("{head}content-length: {length}\r\n\r\n{body}{ahead}");
+            caller.write_all(request.as_bytes()).await.unwrap();
+            process::until("it runs", || marker.exists()).await;
+            drop(caller);
+            assert_clean(&site, &server).await;
+            std::fs::remove_file(&marker).unwrap();
+        }
+    }
+}
+
+#[tokio::test]
 async fn s10_nobody_who_is_attached_holds_the_end_up() {
     let site = Site::fake().repository().env("SHUTDOWN_GRACE_SECONDS", "1");
     let server = site.start().await;

@@ -63,15 +63,13 @@ mod tests {
 
     #[test]
     fn only_the_allowlist_passes() {
-        let passes = [
-            "PATH",
-            "LC_ALL",
-            "ANTHROPIC_API_KEY",
-            "CLAUDE_CONFIG_DIR",
-            "CLAUDE_CODE_MAX_RETRIES",
-            "DISABLE_TELEMETRY",
-            "IS_SANDBOX",
-        ];
+        // Spelled out once more: a name that is lost here is a CLI that finds no proxy or no certificate.
+        let passes: Vec<&str> = "PATH HOME USER LOGNAME SHELL LANG LC_ALL LC_CTYPE TZ TERM TMPDIR SSL_CERT_FILE \
+            SSL_CERT_DIR NODE_EXTRA_CA_CERTS HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY http_proxy https_proxy \
+            all_proxy no_proxy ANTHROPIC_API_KEY ANTHROPIC_BASE_URL CLAUDE_CONFIG_DIR CLAUDE_CODE_MAX_RETRIES \
+            DISABLE_TELEMETRY IS_SANDBOX"
+            .split_whitespace()
+            .collect();
         let stays = [
             "API_BEARER_TOKEN",
             "CLAUDECODE",
@@ -82,6 +80,9 @@ mod tests {
             "LD_PRELOAD",
             "NODE_OPTIONS",
             "SSH_AUTH_SOCK",
+            "LC",
+            "XPATH",
+            "path",
         ];
         let variables =
             || passes.iter().chain(&stays).map(|name| (OsString::from(name), OsString::from("x")));

@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
 use super::leash::{Ladder, Leash};
+use super::proc::Identity;
 use super::spawn::Spawned;
 use super::stdin::Writer;
 use crate::error::{Error, Result};
@@ -38,6 +39,7 @@ const DRAIN_SILENCE: Duration = Duration::from_millis(500);
 const LATE_READS: u32 = 64;
 
 struct LocalControl {
+    process: Option<Identity>,
     stdin: Writer,
     stop: watch::Sender<Option<Stop>>,
 }
@@ -60,6 +62,10 @@ impl Control for LocalControl {
             firmer
         });
     }
+
+    fn memory(&self) -> Option<u64> {
+        self.process?.memory()
+    }
 }
 
 /// Starts the supervisor of `child`.
@@ -69,6 +75,7 @@ pub(super) fn start(Spawned { leash, mut child }: Spawned, stdin: Stdin) -> Proc
         Stdin::Once(bytes) => (bytes, false),
         Stdin::Open(bytes) => (bytes, true),
     };
+    let process = child.id().and_then(Identity::of);
     let (writer, writing) = Writer::start(child.stdin.take(), first, open);
     let (stop, stops) = watch::channel(None);
     let (frames, receiver) = mpsc::channel(FRAMES_AHEAD);
@@ -88,7 +95,7 @@ pub(super) fn start(Spawned { leash, mut child }: Spawned, stdin: Stdin) -> Proc
         let frame = receiver.recv().await?;
         Some((frame, receiver))
     });
-    Process { output: output.boxed(), control: Arc::new(LocalControl { stdin: writer, stop }) }
+    Process { output: output.boxed(), control: Arc::new(LocalControl { process, stdin: writer, stop }) }
 }
 
 struct Supervisor {

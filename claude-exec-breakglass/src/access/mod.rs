@@ -1,0 +1,1 @@
+//! Who may: the checks that stand before every route.

@@ -1,0 +1,1 @@
+//! The record of who did what, from where: hash-chained lines of JSON, durable before a verb and after it.

@@ -1,0 +1,1 @@
+//! One place where secrets are taken out of a text, before audit, log and stream.

@@ -1,0 +1,111 @@
+//! The turn under way, as the driver of its process keeps it.
+
+use std::collections::VecDeque;
+
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+
+use super::limits::Clock;
+use super::order::{Saying, Wish};
+use crate::invocation::Held;
+use crate::protocol::Event;
+
+pub(super) struct Active {
+    pub(super) events: mpsc::Sender<Event>,
+    pub(super) wishes: watch::Receiver<Wish>,
+    pub(super) clock: Clock,
+    pub(super) held: Option<Held>,
+    pub(super) message_id: String,
+    pending: VecDeque<Event>,
+    settled: bool,
+    over: bool,
+}
+
+/// Events still to be taken when nothing of the turn runs any more.
+pub(super) struct Rest {
+    events: mpsc::Sender<Event>,
+    pending: VecDeque<Event>,
+}
+
+impl Rest {
+    /// Hands the rest over, for as long as the caller is there.
+    pub(super) async fn deliver(self) {
+        for event in self.pending {
+            if self.events.send(event).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+impl Active {
+    pub(super) fn new(saying: Saying, now: Instant) -> Self {
+        Self {
+            events: saying.events,
+            wishes: saying.wishes,
+            clock: Clock::new(saying.deadlines, now),
+            held: saying.held,
+            message_id: saying.message_id,
+            pending: VecDeque::new(),
+            settled: false,
+            over: false,
+        }
+    }
+
+    /// Adds an event, while the turn has not had its last word.
+    pub(super) fn pass_on(&mut self, event: Event) {
+        if !self.settled {
+            self.pending.push_back(event);
+        }
+    }
+
+    /// The turn's last word: a result, an error, or its cancellation; only the first one counts.
+    pub(super) fn settle(&mut self, event: Event) {
+        self.pass_on(event);
+        self.settled = true;
+    }
+
+    pub(super) fn is_settled(&self) -> bool {
+        self.settled
+    }
+
+    /// Nothing of the turn runs any more.
+    pub(super) fn end(&mut self) {
+        if !self.over {
+            self.settled = true;
+            self.over = true;
+            self.pending.push_back(Event::TurnEnd);
+        }
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.over
+    }
+
+    pub(super) fn is_handed_over(&self) -> bool {
+        self.pending.is_empty()
+    }
+
+    /// A turn that is settled is read on, though nobody takes its events: they are none.
+    pub(super) fn holds_back(&self) -> bool {
+        !self.pending.is_empty() && !self.settled
+    }
+
+    /// Hands over what fits, without waiting.
+    pub(super) fn hand_over(&mut self, now: Instant) {
+        while let Some(event) = self.pending.pop_front() {
+            match self.events.try_send(event) {
+                Ok(()) => {}
+                Err(mpsc::error::TrySendError::Full(event)) => {
+                    self.pending.push_front(event);
+                    return self.clock.stalled(now);
+                }
+                Err(mpsc::error::TrySendError::Closed(_)) => return self.pending.clear(),
+            }
+        }
+    }
+
+    pub(super) fn into_rest(self) -> Rest {
+        Rest { events: self.events, pending: self.pending }
+    }
+}
