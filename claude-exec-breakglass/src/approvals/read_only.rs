@@ -29,7 +29,12 @@ enum Words {
     Format,
 }
 
-const fn program(name: &'static str, short: &'static str, long: &'static [&'static str], words: Words) -> Program {
+const fn program(
+    name: &'static str,
+    short: &'static str,
+    long: &'static [&'static str],
+    words: Words,
+) -> Program {
     Program { name, short, long, words }
 }
 
@@ -55,15 +60,48 @@ const PROGRAMS: &[Program] = &[
     program("du", "X", &["files0-from", "exclude-from"], Words::Any),
     program("ls", "", &[], Words::Any),
     program("stat", "", &[], Words::Any),
-    program("ps", "E", &[], Words::Of(&["aux", "auxf", "auxw", "auxww", "ax", "axf", "axu", "ef", "pid", "%cpu", "%mem"])),
+    program(
+        "ps",
+        "E",
+        &[],
+        Words::Of(&["aux", "auxf", "auxw", "auxww", "ax", "axf", "axu", "ef", "pid", "%cpu", "%mem"]),
+    ),
     program("pgrep", "F", &["pidfile"], Words::Any),
-    program("dmesg", "cCnDEwWF", &["clear", "read-clear", "console-level", "console-off", "console-on", "follow", "follow-new", "file"], Words::Of(&["err", "warn", "crit", "alert", "emerg", "kern"])),
+    program(
+        "dmesg",
+        "cCnDEwWF",
+        &[
+            "clear",
+            "read-clear",
+            "console-level",
+            "console-off",
+            "console-on",
+            "follow",
+            "follow-new",
+            "file",
+        ],
+        Words::Of(&["err,warn", "err", "warn", "crit", "alert", "emerg", "kern"]),
+    ),
     program(
         "journalctl",
         "fD",
         &[
-            "follow", "directory", "file", "root", "image", "vacuum-size", "vacuum-time", "vacuum-files", "rotate",
-            "flush", "sync", "relinquish-var", "smart-relinquish-var", "update-catalog", "setup-keys", "force",
+            "follow",
+            "directory",
+            "file",
+            "root",
+            "image",
+            "vacuum-size",
+            "vacuum-time",
+            "vacuum-files",
+            "rotate",
+            "flush",
+            "sync",
+            "relinquish-var",
+            "smart-relinquish-var",
+            "update-catalog",
+            "setup-keys",
+            "force",
             "cursor-file",
         ],
         Words::Any,
@@ -73,8 +111,18 @@ const PROGRAMS: &[Program] = &[
         "HM",
         &["host", "machine", "root", "image", "force", "now", "runtime", "global", "preset-mode", "wait"],
         Words::First(&[
-            "status", "list-units", "list-unit-files", "list-timers", "list-sockets", "list-jobs",
-            "list-dependencies", "is-active", "is-failed", "is-enabled", "is-system-running", "get-default",
+            "status",
+            "list-units",
+            "list-unit-files",
+            "list-timers",
+            "list-sockets",
+            "list-jobs",
+            "list-dependencies",
+            "is-active",
+            "is-failed",
+            "is-enabled",
+            "is-system-running",
+            "get-default",
         ]),
     ),
     program("ss", "KDFE", &["kill", "diag", "filter", "events"], Words::Any),
@@ -88,7 +136,12 @@ const PROGRAMS: &[Program] = &[
     program("wc", "", &["files0-from"], Words::Files),
     program("grep", "fe", &["file", "regexp"], Words::PatternAndFiles),
     program("egrep", "fe", &["file", "regexp"], Words::PatternAndFiles),
-    program("sort", "oTS", &["output", "temporary-directory", "compress-program", "files0-from", "buffer-size"], Words::None),
+    program(
+        "sort",
+        "oTS",
+        &["output", "temporary-directory", "compress-program", "files0-from", "buffer-size"],
+        Words::None,
+    ),
     program("uniq", "", &[], Words::None),
     program("cut", "", &[], Words::None),
     program("tr", "", &[], Words::Any),
@@ -96,10 +149,26 @@ const PROGRAMS: &[Program] = &[
 
 /// Files that may be read: what a diagnosis wants and no secret is in.
 const FILES: &[&str] = &[
-    "/proc/buddyinfo", "/proc/cmdline", "/proc/cpuinfo", "/proc/diskstats", "/proc/interrupts", "/proc/loadavg",
-    "/proc/mdstat", "/proc/meminfo", "/proc/mounts", "/proc/pressure/cpu", "/proc/pressure/io",
-    "/proc/pressure/memory", "/proc/swaps", "/proc/uptime", "/proc/version", "/proc/vmstat", "/etc/fstab",
-    "/etc/hostname", "/etc/os-release", "/etc/resolv.conf",
+    "/proc/buddyinfo",
+    "/proc/cmdline",
+    "/proc/cpuinfo",
+    "/proc/diskstats",
+    "/proc/interrupts",
+    "/proc/loadavg",
+    "/proc/mdstat",
+    "/proc/meminfo",
+    "/proc/mounts",
+    "/proc/pressure/cpu",
+    "/proc/pressure/io",
+    "/proc/pressure/memory",
+    "/proc/swaps",
+    "/proc/uptime",
+    "/proc/version",
+    "/proc/vmstat",
+    "/etc/fstab",
+    "/etc/hostname",
+    "/etc/os-release",
+    "/etc/resolv.conf",
 ];
 
 /// Directories whose files may be read.
@@ -120,11 +189,16 @@ fn looks(words: &[&str]) -> bool {
             let is_number = !seconds.is_empty() && seconds.bytes().all(|byte| byte.is_ascii_digit());
             is_number && rest.first() != Some(&"timeout") && looks(rest)
         }
-        ["top", "-b", "-n", "1"] | ["top", "-bn1"] | ["top", "-b", "-n1"] | ["mount"] | ["env", "--version"] => true,
+        ["top", "-b", "-n", "1"]
+        | ["top", "-bn1"]
+        | ["top", "-b", "-n1"]
+        | ["mount"]
+        | ["env", "--version"] => true,
         ["ip", rest @ ..] => ip(rest),
-        [name, arguments @ ..] => {
-            PROGRAMS.iter().find(|program| program.name == *name).is_some_and(|program| program.takes(arguments))
-        }
+        [name, arguments @ ..] => PROGRAMS
+            .iter()
+            .find(|program| program.name == *name)
+            .is_some_and(|program| program.takes(arguments)),
         [] => false,
     }
 }
@@ -136,7 +210,9 @@ impl Program {
             if let Some(long) = argument.strip_prefix("--") {
                 let name = long.split('=').next().unwrap_or_default();
                 // `--` alone ends the flags, and with them what is known here.
-                if name.is_empty() || self.long.iter().any(|refused| refused.starts_with(name) || name.starts_with(refused)) {
+                if name.is_empty()
+                    || self.long.iter().any(|refused| refused.starts_with(name) || name.starts_with(refused))
+                {
                     return false;
                 }
             } else if let Some(short) = argument.strip_prefix('-').filter(|short| !short.is_empty()) {
@@ -151,7 +227,9 @@ impl Program {
             (Words::Any, _) | (Words::None | Words::Files | Words::Format, []) => true,
             (Words::None, words) => words.iter().all(|word| word.bytes().all(|byte| byte.is_ascii_digit())),
             (Words::Files, words) => words.iter().all(|word| is_number(word) || is_open(word)),
-            (Words::PatternAndFiles, words) => words.iter().skip(1).all(|word| is_number(word) || is_open(word)),
+            (Words::PatternAndFiles, words) => {
+                words.iter().skip(1).all(|word| is_number(word) || is_open(word))
+            }
             (Words::First(firsts), [first, ..]) => firsts.contains(first),
             // Flags alone, such as `systemctl --failed`.
             (Words::First(_), []) => !arguments.is_empty(),

@@ -90,7 +90,7 @@ fn without_stderr(part: &str) -> String {
 ///
 /// ssh joins its arguments with blanks, and the far shell reads them anew.
 pub(super) fn remote(line: &str, host: &str) -> Option<Vec<Vec<String>>> {
-    let words = words(line.trim())?;
+    let words = words(line.trim_matches(' '))?;
     let mut words = words.iter().map(String::as_str);
     if words.next() != Some("ssh") {
         return None;
@@ -128,17 +128,14 @@ mod tests {
             ("ssh devvm \"free -m && uptime; w\"", &[&["free", "-m"], &["uptime"], &["w"]]),
             ("ssh -o ConnectTimeout=5 -T devvm uptime", &[&["uptime"]]),
             ("ssh devvm 'dmesg -T 2>/dev/null | tail'", &[&["dmesg", "-T"], &["tail"]]),
-            (
-                "ssh devvm \"journalctl -u 'a b' -n 5 2>&1\"",
-                &[&["journalctl", "-u", "a b", "-n", "5"]],
-            ),
+            ("ssh devvm \"journalctl -u 'a b' -n 5 2>&1\"", &[&["journalctl", "-u", "a b", "-n", "5"]]),
             ("ssh devvm 'grep \"a|b\" /var/log/syslog'", &[&["grep", "a|b", "/var/log/syslog"]]),
         ];
         for (line, expected) in taken {
             let found = remote(line, "devvm");
-            let found: Option<Vec<Vec<&str>>> = found
-                .as_ref()
-                .map(|commands| commands.iter().map(|words| words.iter().map(String::as_str).collect()).collect());
+            let found: Option<Vec<Vec<&str>>> = found.as_ref().map(|commands| {
+                commands.iter().map(|words| words.iter().map(String::as_str).collect()).collect()
+            });
             let expected: Vec<Vec<&str>> = expected.iter().map(|words| words.to_vec()).collect();
             // A quoted `2>&1` beside other quotes is not taken out, and then the line is not plain.
             if line.contains("'a b'") {

@@ -43,42 +43,45 @@ pub fn follow(
     let seq = if cursor.0 > newest { 0 } else { cursor.0 }.max(first.saturating_sub(1));
     let session = session.clone();
     let state = (session, head, finished, draining, seq, false);
-    futures::stream::unfold(state, move |(session, mut head, mut finished, mut draining, mut seq, mut caught_up)| async move {
-        loop {
-            head.borrow_and_update();
-            let is_over = *finished.borrow_and_update() || *draining.borrow_and_update();
-            let read = session.journal().read(|window| match window.read(EventId { epoch: 0, seq }, 1) {
-                Read::Blocks(..) => window.after(EventId { epoch: 0, seq }).next().cloned(),
-                Read::Overtaken { .. } => window.entries().next().cloned(),
-                Read::AtHead => None,
-            });
-            let bytes = match read {
-                Some(entry) => {
-                    seq = entry.id().seq;
-                    block(&entry)
-                }
-                None if !caught_up => {
-                    caught_up = true;
-                    Bytes::from_static(CAUGHT_UP)
-                }
-                None if is_over => return None,
-                None => {
-                    let woken = async {
-                        tokio::select! {
-                            _ = head.changed() => {}
-                            _ = finished.changed() => {}
-                            _ = draining.changed() => {}
-                        }
-                    };
-                    if timeout(keepalive, woken).await.is_ok() {
-                        continue;
+    futures::stream::unfold(
+        state,
+        move |(session, mut head, mut finished, mut draining, mut seq, mut caught_up)| async move {
+            loop {
+                head.borrow_and_update();
+                let is_over = *finished.borrow_and_update() || *draining.borrow_and_update();
+                let read = session.journal().read(|window| match window.read(EventId { epoch: 0, seq }, 1) {
+                    Read::Blocks(..) => window.after(EventId { epoch: 0, seq }).next().cloned(),
+                    Read::Overtaken { .. } => window.entries().next().cloned(),
+                    Read::AtHead => None,
+                });
+                let bytes = match read {
+                    Some(entry) => {
+                        seq = entry.id().seq;
+                        block(&entry)
                     }
-                    Bytes::from_static(KEEPALIVE)
-                }
-            };
-            return Some((bytes, (session, head, finished, draining, seq, caught_up)));
-        }
-    })
+                    None if !caught_up => {
+                        caught_up = true;
+                        Bytes::from_static(CAUGHT_UP)
+                    }
+                    None if is_over => return None,
+                    None => {
+                        let woken = async {
+                            tokio::select! {
+                                _ = head.changed() => {}
+                                _ = finished.changed() => {}
+                                _ = draining.changed() => {}
+                            }
+                        };
+                        if timeout(keepalive, woken).await.is_ok() {
+                            continue;
+                        }
+                        Bytes::from_static(KEEPALIVE)
+                    }
+                };
+                return Some((bytes, (session, head, finished, draining, seq, caught_up)));
+            }
+        },
+    )
 }
 
 /// One event as the original writes it: its data, `kind` first and `id` last.
@@ -205,7 +208,8 @@ mod tests {
 
     #[test]
     fn c26_only_a_number_is_a_cursor() {
-        let table = [(None, 0), (Some("0"), 1), (Some("41"), 42), (Some("-3"), 0), (Some("1_0"), 0), (Some("x"), 0)];
+        let table =
+            [(None, 0), (Some("0"), 1), (Some("41"), 42), (Some("-3"), 0), (Some("1_0"), 0), (Some("x"), 0)];
         for (text, expected) in table {
             assert_eq!(LegacyCursor::read(text), LegacyCursor(expected), "{text:?}");
         }

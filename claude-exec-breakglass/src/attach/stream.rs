@@ -83,7 +83,11 @@ impl std::fmt::Debug for Attach {
 /// Follows `session` from a cursor on which the verdict is `resume`: blocks of an event stream, `hello` first.
 ///
 /// Needs a tokio runtime with its clock.
-pub fn follow(session: &Session, resume: Resume, attach: Attach) -> impl Stream<Item = Bytes> + Send + 'static {
+pub fn follow(
+    session: &Session,
+    resume: Resume,
+    attach: Attach,
+) -> impl Stream<Item = Bytes> + Send + 'static {
     let reader = Reader {
         // Subscribed before anything is read: what comes later wakes it.
         head: session.journal().head(),
@@ -175,7 +179,7 @@ impl Reader {
                     return Some(blocks);
                 }
                 Read::Overtaken { lost } => {
-                    self.step = Step::Gap(cursor, lost);
+                    self.step = Step::Snapshot;
                     return Some(self.session.journal().read(|window| control::gap(cursor, window, lost)));
                 }
                 Read::AtHead if is_finished => return Some(self.leave(control::end())),

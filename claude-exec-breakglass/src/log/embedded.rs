@@ -77,7 +77,7 @@ impl LogStore for EmbeddedLog {
                 let text = String::from_utf8_lossy(&value);
                 let before = entries.len();
                 entries.extend(text.lines().filter_map(Entry::read_row));
-                if let [first, .., last] | [first @ last] = &entries[before..] {
+                if let (Some(first), Some(last)) = (entries.get(before), entries.last()) {
                     rows.push_back((first.id().seq, last.id().seq));
                 }
             })
@@ -110,14 +110,23 @@ impl LogStore for EmbeddedLog {
         .boxed()
     }
 
-    fn append<'a>(&'a self, log: &'a str, entries: &'a [Entry], first: u64) -> BoxFuture<'a, Result<Written>> {
+    fn append<'a>(
+        &'a self,
+        log: &'a str,
+        entries: &'a [Entry],
+        first: u64,
+    ) -> BoxFuture<'a, Result<Written>> {
         async move {
-            let [head, .., tail] | [head @ tail] = entries else { return Ok(Written::Applied) };
+            let (Some(head), Some(tail)) = (entries.first(), entries.last()) else {
+                return Ok(Written::Applied);
+            };
             let mut text = String::new();
             entries.iter().for_each(|entry| entry.write_row(&mut text));
-            let mut batch = Batch::new()
-                .expect(OWNERS, log, head.id().epoch.to_string())
-                .put(ROWS, key(log, head.id().seq), text);
+            let mut batch = Batch::new().expect(OWNERS, log, head.id().epoch.to_string()).put(
+                ROWS,
+                key(log, head.id().seq),
+                text,
+            );
             let old: Vec<u64> = {
                 let rows = self.rows();
                 let rows = rows.get(log).into_iter().flatten();

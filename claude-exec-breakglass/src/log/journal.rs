@@ -320,7 +320,12 @@ mod tests {
         fn claim<'a>(&'a self, log: &'a str) -> BoxFuture<'a, Result<u64>> {
             self.log.claim(log)
         }
-        fn append<'a>(&'a self, log: &'a str, entries: &'a [Entry], first: u64) -> BoxFuture<'a, Result<Written>> {
+        fn append<'a>(
+            &'a self,
+            log: &'a str,
+            entries: &'a [Entry],
+            first: u64,
+        ) -> BoxFuture<'a, Result<Written>> {
             self.writes.fetch_add(1, Ordering::SeqCst);
             if self.full.load(Ordering::SeqCst) {
                 return async { Err(Error::store("writing", "no space left on device")) }.boxed();

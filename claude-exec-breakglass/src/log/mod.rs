@@ -23,5 +23,5 @@ pub use embedded::EmbeddedLog;
 pub use entry::Entry;
 pub use id::{CursorError, EventId};
 pub use journal::{Draft, Journal};
-pub use store::{LogStore, Loaded};
+pub use store::{Loaded, LogStore};
 pub use window::{Bounds, Read, Resume, Window};

@@ -50,7 +50,8 @@ pub trait LogStore: Send + Sync {
     ///
     /// When the store cannot be written, such as on a full disk. They may turn out to have been added all the
     /// same, whole: whoever must know loads again.
-    fn append<'a>(&'a self, log: &'a str, entries: &'a [Entry], first: u64) -> BoxFuture<'a, Result<Written>>;
+    fn append<'a>(&'a self, log: &'a str, entries: &'a [Entry], first: u64)
+    -> BoxFuture<'a, Result<Written>>;
 
     /// Removes a log.
     ///

@@ -7,10 +7,10 @@ use claude_exec::{Error, Result};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::agent::Reins;
 use super::core::{Core, Session, now};
 use super::event::{Decision, Event, PowerDone, Verdict};
 use super::limits::MAX_REASON_CHARS;
+use crate::agent::Reins;
 use crate::log::Window;
 
 /// A question that waits.
@@ -38,12 +38,12 @@ impl Wanted {
             (_, None) => "The person refused.".to_owned(),
         };
         match self {
-            Self::Tool { input, .. } if matches!(verdict, Verdict::AllowOnce | Verdict::AllowSession | Verdict::Auto) => {
+            Self::Tool { input, .. }
+                if matches!(verdict, Verdict::AllowOnce | Verdict::AllowSession | Verdict::Auto) =>
+            {
                 allow(input)
             }
-            Self::Tool { .. } => {
-                Reply::Deny { message: refusal, interrupt: verdict == Verdict::Cancelled }
-            }
+            Self::Tool { .. } => Reply::Deny { message: refusal, interrupt: verdict == Verdict::Cancelled },
             Self::Power { call, .. } => call.text(&refusal, true),
         }
     }
@@ -56,7 +56,16 @@ pub(super) fn allow(input: &RawValue) -> Reply {
 /// A decision on a card without further words.
 pub(super) fn decided(turn: u64, card: String, decision: Verdict, by: &str, at: u64) -> Event {
     let by = by.to_owned();
-    Event::Decision(Decision { at, turn, approval: Some(card), tool_id: None, decision, by, reason: None, rule: None })
+    Event::Decision(Decision {
+        at,
+        turn,
+        approval: Some(card),
+        tool_id: None,
+        decision,
+        by,
+        reason: None,
+        rule: None,
+    })
 }
 
 /// A power card that a person is committing. Dropping it lets the card wait on.
@@ -90,7 +99,8 @@ impl Session {
         let reason = reason.filter(|reason| !reason.trim().is_empty());
         let (session, card, by) = (self.clone(), card.to_owned(), by.to_owned());
         // A caller who hangs up has answered all the same.
-        let settled = tokio::spawn(async move { session.core.settle(&card, verdict, &by, reason, false).await });
+        let settled =
+            tokio::spawn(async move { session.core.settle(&card, verdict, &by, reason, false).await });
         settled.await.map_err(|_| Error::stopped())?
     }
 
@@ -108,7 +118,9 @@ impl Session {
                     *held = true;
                     Ok((verb.clone(), reason.clone()))
                 }
-                Some(Card { what: Wanted::Power { .. }, .. }) => Err(Error::conflict("someone else is committing it")),
+                Some(Card { what: Wanted::Power { .. }, .. }) => {
+                    Err(Error::conflict("someone else is committing it"))
+                }
                 Some(_) => Err(Error::conflict("this card is about a tool, not a power verb")),
                 None => Err(self.core.no_card(card)),
             }
@@ -134,13 +146,24 @@ impl PowerClaim {
         let told = tokio::spawn(async move {
             let found = core.change(|state| {
                 let running = state.running.as_mut()?;
+                running.answered.insert(card.clone());
                 Some((running.turn, running.cards.remove(&card)?, running.reins.clone()))
             });
             core.changed.notify_waiters();
             let at = now();
-            let turn = found.as_ref().map_or_else(|| core.look(|state| state.story.turns), |(turn, ..)| *turn);
-            let done = PowerDone { at, turn, approval: card.clone(), verb, by: by.clone(), outcome: outcome.clone(), text: text.clone() };
-            let told = core.tell(vec![decided(turn, card, Verdict::AllowOnce, &by, at), Event::Power(done)]).await;
+            let turn =
+                found.as_ref().map_or_else(|| core.look(|state| state.story.turns), |(turn, ..)| *turn);
+            let done = PowerDone {
+                at,
+                turn,
+                approval: card.clone(),
+                verb,
+                by: by.clone(),
+                outcome: outcome.clone(),
+                text: text.clone(),
+            };
+            let told =
+                core.tell(vec![decided(turn, card, Verdict::AllowOnce, &by, at), Event::Power(done)]).await;
             if let Some((_, Card { request_id, what: Wanted::Power { call, .. }, .. }, Some(reins))) = found {
                 let text = format!("{by} committed it. Outcome: {outcome}.\n{text}");
                 let _ = reins.reply(&request_id, call.text(&text, is_error)).await;
@@ -164,7 +187,10 @@ impl Drop for PowerClaim {
 
 impl std::fmt::Debug for PowerClaim {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("PowerClaim").field("card", &self.card).field("verb", &self.verb).finish_non_exhaustive()
+        f.debug_struct("PowerClaim")
+            .field("card", &self.card)
+            .field("verb", &self.verb)
+            .finish_non_exhaustive()
     }
 }
 
@@ -200,6 +226,7 @@ impl Core {
             if matches!(verdict, Verdict::AllowOnce | Verdict::AllowSession) {
                 self.change(|state| {
                     if let Some(running) = state.running.as_mut().filter(|running| running.turn == turn) {
+                        running.answered.remove(name);
                         running.cards.insert(name.to_owned(), card);
                     }
                 });
@@ -223,20 +250,31 @@ impl Core {
             let Some(running) = state.running.as_mut() else { return Err(self.no_card(name)) };
             let by_person = matches!(verdict, Verdict::AllowOnce | Verdict::AllowSession | Verdict::Deny);
             match running.cards.get(name) {
+                None if running.answered.contains(name) => {
+                    return Err(Error::conflict("it was decided already"));
+                }
                 None => return Err(self.no_card(name)),
-                Some(card) if card.held && by_person => return Err(Error::conflict("someone is committing it")),
+                Some(card) if card.held && by_person => {
+                    return Err(Error::conflict("someone is committing it"));
+                }
                 Some(Card { what: Wanted::Power { .. }, .. }) if by_person && verdict != Verdict::Deny => {
                     return Err(Error::conflict("a power verb is committed with its nonce"));
                 }
-                Some(Card { what: Wanted::Tool { rule: None, .. }, .. }) if verdict == Verdict::AllowSession => {
+                Some(Card { what: Wanted::Tool { rule: None, .. }, .. })
+                    if verdict == Verdict::AllowSession =>
+                {
                     return Err(Error::invalid("decision", "leave for this can only be given once"));
                 }
-                Some(_) if running.cancel.is_some() && matches!(verdict, Verdict::AllowOnce | Verdict::AllowSession) => {
+                Some(_)
+                    if running.cancel.is_some()
+                        && matches!(verdict, Verdict::AllowOnce | Verdict::AllowSession) =>
+                {
                     return Err(Error::conflict("the turn is being cancelled"));
                 }
                 Some(_) => {}
             }
             let card = running.cards.remove(name).ok_or_else(|| self.no_card(name))?;
+            running.answered.insert(name.to_owned());
             Ok((running.turn, card, running.reins.clone()))
         })
     }
@@ -250,10 +288,14 @@ impl Core {
 
     fn decision(&self, name: &str) -> Option<Verdict> {
         self.journal.read(|window: &Window| {
-            window.entries().rev().filter(|entry| entry.name() == "decision").find_map(|entry| match Event::of(entry) {
-                Some(Event::Decision(decision)) if decision.approval.as_deref() == Some(name) => Some(decision.decision),
-                _ => None,
-            })
+            window.entries().rev().filter(|entry| entry.name() == "decision").find_map(
+                |entry| match Event::of(entry) {
+                    Some(Event::Decision(decision)) if decision.approval.as_deref() == Some(name) => {
+                        Some(decision.decision)
+                    }
+                    _ => None,
+                },
+            )
         })
     }
 }

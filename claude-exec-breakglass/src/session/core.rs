@@ -9,7 +9,6 @@ use claude_exec::{Error, Result};
 use serde::Serialize;
 use tokio::sync::{Notify, Semaphore, watch};
 
-use super::agent::{Agent, Reins};
 use super::cards::Card;
 use super::event::{Closed, Event, Mode, ModeSet, Renamed, TurnEnd, TurnError, Verdict};
 use super::limits::{Limits, MAX_NAME_CHARS};
@@ -18,6 +17,7 @@ use super::record::Record;
 use super::story::Story;
 use super::transcript::Redact;
 use super::{event, snapshot};
+use crate::agent::{Agent, Reins};
 use crate::log::{EventId, Journal, LogStore, Resume, Window};
 
 /// A session that the server owns. Clones share it.
@@ -75,6 +75,8 @@ pub(super) struct Running {
     /// Who wants it to end, and whether at once.
     pub(super) cancel: Option<Cancel>,
     pub(super) cards: BTreeMap<String, Card>,
+    /// The cards that were answered: what was decided may not be in the log yet.
+    pub(super) answered: BTreeSet<String>,
     /// All is said; only its last words are on their way to the disk.
     pub(super) ending: bool,
 }
@@ -125,14 +127,8 @@ impl Session {
             Event::Decision(decision) if decision.decision == Verdict::AllowSession => decision.rule.clone(),
             _ => None,
         });
-        let state = State {
-            rules: rules.collect(),
-            story,
-            running: None,
-            cancelled: None,
-            rests_at: None,
-            record,
-        };
+        let state =
+            State { rules: rules.collect(), story, running: None, cancelled: None, rests_at: None, record };
         let finished = watch::Sender::new(state.record.closed_at.is_some());
         let core = Core {
             common,
@@ -157,12 +153,15 @@ impl Session {
             return;
         };
         let at = now();
-        let mut events: Vec<Event> =
-            cards.into_iter().map(|card| super::cards::decided(turn, card, Verdict::Cancelled, "server", at)).collect();
+        let mut events: Vec<Event> = cards
+            .into_iter()
+            .map(|card| super::cards::decided(turn, card, Verdict::Cancelled, "server", at))
+            .collect();
         events.push(Event::Error(TurnError {
             at,
             turn,
-            error: "the server was stopped in the middle of this turn; what the agent did until then is done".into(),
+            error: "the server was stopped in the middle of this turn; what the agent did until then is done"
+                .into(),
         }));
         let ms = at.saturating_sub(began);
         events.push(Event::TurnEnd(TurnEnd { at, turn, state: event::Ended::Failed, ms }));
@@ -214,7 +213,8 @@ impl Session {
     ///
     /// As [`rename`](Self::rename).
     pub async fn set_mode(&self, mode: Mode, by: &str) -> Result<()> {
-        self.alter(|record| record.mode = mode, Event::Mode(ModeSet { at: now(), mode, by: by.to_owned() })).await
+        self.alter(|record| record.mode = mode, Event::Mode(ModeSet { at: now(), mode, by: by.to_owned() }))
+            .await
     }
 
     /// Takes no more prompts; the turn under way is cancelled, and the log stays readable.
@@ -278,8 +278,13 @@ impl Session {
     pub fn page(&self, before: Option<EventId>, limit: usize) -> Vec<crate::log::Entry> {
         self.core.journal.read(|window| {
             let end = before.map_or(u64::MAX, |before| before.seq);
-            let mut page: Vec<_> =
-                window.entries().rev().skip_while(|entry| entry.id().seq >= end).take(limit).cloned().collect();
+            let mut page: Vec<_> = window
+                .entries()
+                .rev()
+                .skip_while(|entry| entry.id().seq >= end)
+                .take(limit)
+                .cloned()
+                .collect();
             page.reverse();
             page
         })
@@ -292,7 +297,8 @@ impl Session {
 
     /// The session in one event, and the id it stands for.
     pub(crate) fn snapshot(&self) -> (EventId, String) {
-        let (id, (entries, trimmed)) = self.core.journal.read(|window| (window.head(), snapshot::entries(window)));
+        let (id, (entries, trimmed)) =
+            self.core.journal.read(|window| (window.head(), snapshot::entries(window)));
         let data = serde_json::json!({
             "id": id.to_string(), "trimmed": trimmed, "session": self.summary(), "entries": entries,
         });
@@ -370,7 +376,11 @@ pub(super) fn closed() -> Error {
 pub(super) fn check_name(name: &str) -> Result<String> {
     let name = name.trim();
     let fits = (1..=MAX_NAME_CHARS).contains(&name.chars().count()) && !name.contains(char::is_control);
-    if fits { Ok(name.to_owned()) } else { Err(Error::invalid("name", "must be one line of 1 to 80 characters")) }
+    if fits {
+        Ok(name.to_owned())
+    } else {
+        Err(Error::invalid("name", "must be one line of 1 to 80 characters"))
+    }
 }
 
 /// The time, in Unix milliseconds.

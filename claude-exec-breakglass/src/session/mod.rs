@@ -14,9 +14,7 @@
 //! | `core`, `turn`, `cards` | one session: its state, its turns, its questions |
 //! | [`sessions`](Sessions) | all of them: made, listed, put away |
 
-mod agent;
 mod cards;
-mod conversing;
 mod core;
 pub mod event;
 mod limits;
@@ -30,10 +28,7 @@ mod transcript;
 mod turn;
 
 pub use self::core::{Session, Summary};
-pub(crate) use self::core::now;
-pub use agent::{Agent, Ask, Reins, Saying};
 pub use cards::PowerClaim;
-pub use conversing::Conversing;
 pub use event::{Event, Mode, Verdict};
 pub use limits::{Limits, MAX_NAME_CHARS, MAX_PROMPT_CHARS, MAX_REASON_CHARS};
 pub use power::PowerLook;

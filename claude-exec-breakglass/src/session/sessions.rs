@@ -11,13 +11,13 @@ use futures::future::join_all;
 use tokio::sync::{Semaphore, watch};
 use uuid::Uuid;
 
-use super::agent::Agent;
 use super::core::{Common, Session, Summary, check_name, now};
 use super::event::Mode;
 use super::limits::Limits;
 use super::power::PowerLook;
 use super::record::Record;
 use super::transcript::Redact;
+use crate::agent::Agent;
 use crate::log::{EmbeddedLog, LogStore};
 
 /// How long the server remembers that a session was deleted. A bookmark that is older is none.
@@ -136,7 +136,10 @@ impl SessionsBuilder {
 
 impl fmt::Debug for SessionsBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SessionsBuilder").field("host", &self.host).field("limits", &self.limits).finish_non_exhaustive()
+        f.debug_struct("SessionsBuilder")
+            .field("host", &self.host)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
     }
 }
 
@@ -172,7 +175,8 @@ impl Sessions {
             return Err(Error::queue_full(most));
         }
         let id = Uuid::new_v4().to_string();
-        let record = Record { id: id.clone(), name, mode, model, created_at: at, closed_at: None, deleted_at: None };
+        let record =
+            Record { id: id.clone(), name, mode, model, created_at: at, closed_at: None, deleted_at: None };
         record.save(&*self.shared.common.store).await?;
         let session = Session::open(Arc::clone(&self.shared.common), record).await?;
         self.rooms().insert(id, Room::Taken(session.clone()));
@@ -208,7 +212,9 @@ impl Sessions {
     ///
     /// [`is_not_found`](Error::is_not_found) when there is none, and when the store cannot be written.
     pub async fn delete(&self, id: &str, by: &str) -> Result<()> {
-        let Found::Session(session) = self.find(id) else { return Err(Error::not_found("a session of this id")) };
+        let Found::Session(session) = self.find(id) else {
+            return Err(Error::not_found("a session of this id"));
+        };
         let common = &self.shared.common;
         let at = now();
         let mut record = session.core.look(|state| state.record.clone());
@@ -249,7 +255,10 @@ impl Sessions {
 
     fn all(&self) -> Vec<Session> {
         let rooms = self.rooms();
-        rooms.values().filter_map(|room| if let Room::Taken(session) = room { Some(session.clone()) } else { None }).collect()
+        rooms
+            .values()
+            .filter_map(|room| if let Room::Taken(session) = room { Some(session.clone()) } else { None })
+            .collect()
     }
 
     fn rooms(&self) -> MutexGuard<'_, BTreeMap<String, Room>> {
@@ -272,7 +281,11 @@ impl Sessions {
             }
             let done = if summary.state == "closed" && age >= limits.retention {
                 self.delete(session.id(), "server").await
-            } else if summary.state == "open" && is_idle && age >= limits.idle && session.core.journal.readers() == 0 {
+            } else if summary.state == "open"
+                && is_idle
+                && age >= limits.idle
+                && session.core.journal.readers() == 0
+            {
                 session.finish("idle", None).await
             } else {
                 Ok(())
@@ -284,9 +297,12 @@ impl Sessions {
         let old: Vec<String> = {
             let rooms = self.rooms();
             let is_old = |record: &Record| {
-                record.deleted_at.is_some_and(|then| Duration::from_millis(at.saturating_sub(then)) >= TOMBSTONE)
+                record
+                    .deleted_at
+                    .is_some_and(|then| Duration::from_millis(at.saturating_sub(then)) >= TOMBSTONE)
             };
-            let old = rooms.iter().filter(|(_, room)| matches!(room, Room::Tombstone(record) if is_old(record)));
+            let old =
+                rooms.iter().filter(|(_, room)| matches!(room, Room::Tombstone(record) if is_old(record)));
             old.map(|(id, _)| id.clone()).collect()
         };
         for id in old {

@@ -17,7 +17,7 @@ const RESULT_BYTES: usize = 16 * 1024;
 pub(super) const INPUT_BYTES: usize = 16 * 1024;
 
 /// Takes secrets out of a text.
-pub type Redact = dyn Fn(&str) -> String + Send + Sync;
+pub(super) type Redact = dyn Fn(&str) -> String + Send + Sync;
 
 /// Follows one turn.
 pub(super) struct Transcript<'a> {
@@ -165,7 +165,9 @@ impl<'a> Transcript<'a> {
     /// Takes `bytes` off the end of the message's text of one kind.
     fn shorten(&mut self, kind: Kind, mut bytes: usize) -> Vec<Left> {
         let mut left = Vec::new();
-        for block in self.message.iter_mut().rev().filter(|block| block.kind == kind && !block.text.is_empty()) {
+        for block in
+            self.message.iter_mut().rev().filter(|block| block.kind == kind && !block.text.is_empty())
+        {
             if bytes == 0 {
                 break;
             }
@@ -253,7 +255,8 @@ const TELLING: [&str; 5] = ["command", "file_path", "path", "pattern", "url"];
 /// Redacts and caps a tool's input, and finds the line to show.
 pub(super) fn show_input(input: &str, redact: &Redact) -> Shown {
     let redacted = redact(input);
-    let value: Option<Value> = if redacted.len() <= INPUT_BYTES { serde_json::from_str(&redacted).ok() } else { None };
+    let value: Option<Value> =
+        if redacted.len() <= INPUT_BYTES { serde_json::from_str(&redacted).ok() } else { None };
     let truncated = value.is_none();
     let whole: Value = value.clone().or_else(|| serde_json::from_str(input).ok()).unwrap_or_default();
     let command = TELLING.iter().find_map(|field| whole[*field].as_str()).map(|text| {
@@ -293,12 +296,10 @@ mod tests {
     fn follow(lines: &[&str]) -> Vec<String> {
         let mut translator = Translator::new();
         let mut transcript = Transcript::new(1, &keep);
+        lines.iter().for_each(|line| translator.push(format!("{line}\n").as_bytes()));
+        translator.finish();
         let mut seen = Vec::new();
-        let mut out = Vec::new();
-        for line in lines {
-            translator.feed(format!("{line}\n").as_bytes(), &mut out);
-        }
-        for event in out {
+        while let Some(event) = translator.poll_event() {
             seen.extend(transcript.take(&event, 7).map(|event| format!("{} {}", event.name(), event.data())));
         }
         seen
@@ -307,7 +308,8 @@ mod tests {
     #[test]
     fn s3_a_long_result_is_shown_capped_and_counted_whole() {
         let mut transcript = Transcript::new(1, &keep);
-        let raw = serde_json::value::RawValue::from_string(Value::from("x".repeat(3 << 20)).to_string()).unwrap();
+        let raw =
+            serde_json::value::RawValue::from_string(Value::from("x".repeat(3 << 20)).to_string()).unwrap();
         let shown = transcript.tool_result_of("t", Some(raw), 7);
         assert_eq!((shown.bytes, shown.text.len(), shown.truncated), (3 << 20, RESULT_BYTES, true));
     }
@@ -327,15 +329,14 @@ mod tests {
     fn blocks_are_numbered_and_a_restart_takes_back_what_is_void() {
         let mut transcript = Transcript::new(1, &keep);
         let mut blocks = Vec::new();
-        for (kind, text) in [(Kind::Text, "one "), (Kind::Text, "twö"), (Kind::Thinking, "hm"), (Kind::Text, "three")] {
+        for (kind, text) in
+            [(Kind::Text, "one "), (Kind::Text, "twö"), (Kind::Thinking, "hm"), (Kind::Text, "three")]
+        {
             blocks.push(transcript.piece(kind, text, 1).block);
         }
         assert_eq!(blocks, [0, 0, 1, 2]);
         let left = transcript.shorten(Kind::Text, "three".len() + "ö".len());
-        assert_eq!(left, [
-            Left { block: 0, text: "one tw".into() },
-            Left { block: 2, text: String::new() }
-        ]);
+        assert_eq!(left, [Left { block: 0, text: "one tw".into() }, Left { block: 2, text: String::new() }]);
         assert_eq!(transcript.shorten(Kind::Thinking, 99), [Left { block: 1, text: String::new() }]);
         assert_eq!(transcript.shorten(Kind::Thinking, 99), []);
     }
@@ -352,7 +353,8 @@ mod tests {
 
     #[test]
     fn big_inputs_still_show_their_command() {
-        let input = serde_json::json!({"command": "df -h", "description": "x".repeat(INPUT_BYTES)}).to_string();
+        let input =
+            serde_json::json!({"command": "df -h", "description": "x".repeat(INPUT_BYTES)}).to_string();
         let shown = show_input(&input, &keep);
         assert_eq!((shown.command.as_deref(), shown.truncated), (Some("df -h"), true));
         let shown = show_input(r#"{"file_path":"/etc/hosts"}"#, &keep);
@@ -371,9 +373,9 @@ mod tests {
             let line = format!(
                 r#"{{"type":"user","message":{{"role":"user","content":[{{"type":"tool_result","tool_use_id":"{id}","content":{content}}}]}},"parent_tool_use_id":null,"session_id":"s"}}"#
             );
-            let mut events = Vec::new();
-            translator.feed(format!("{line}\n").as_bytes(), &mut events);
-            let event = events.iter().find_map(|event| self.take(event, at));
+            translator.push(format!("{line}\n").as_bytes());
+            let event =
+                std::iter::from_fn(|| translator.poll_event()).find_map(|event| self.take(&event, at));
             match event {
                 Some(Event::ToolResult(result)) => result,
                 other => panic!("{other:?}"),

@@ -1,6 +1,6 @@
 //! A turn: begun by a prompt, run apart from every client, ended once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +11,6 @@ use futures::{FutureExt, StreamExt};
 use serde_json::Value;
 use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit};
 
-use super::agent::{Ask, Reins};
 use super::cards::{Card, Wanted, allow};
 use super::core::{Cancel, Core, Running, Session, closed, now};
 use super::event::{
@@ -19,6 +18,7 @@ use super::event::{
 };
 use super::limits::{MAX_CARDS, MAX_PROMPT_CHARS};
 use super::transcript::{INPUT_BYTES, Transcript, show_input};
+use crate::agent::{Ask, Reins};
 use crate::approvals::{POWER_SERVER, POWER_TOOL, PowerAsk, READ_ONLY, is_read_only, rules};
 use crate::log::EventId;
 
@@ -144,7 +144,7 @@ async fn begin(core: Arc<Core>, prompt: Prompt) -> Result<Begun> {
     let turn = core.change(|state| {
         let turn = state.story.turns + 1;
         state.rests_at = None;
-        state.running = Some(Running { turn, reins: None, cancel: None, cards: BTreeMap::new(), ending: false });
+        state.running = Some(Running::new(turn));
         turn
     });
     let running = Place { core: Arc::clone(&core), _seat: seat };
@@ -155,6 +155,13 @@ async fn begin(core: Arc<Core>, prompt: Prompt) -> Result<Begun> {
     let ask = Ask { session: core.id.clone(), prompt: prompt.text, model };
     tokio::spawn(run(running, turn, at, ask, permit));
     Ok(Begun { turn, id, is_new: true })
+}
+
+impl Running {
+    fn new(turn: u64) -> Self {
+        let (cards, answered) = (BTreeMap::new(), BTreeSet::new());
+        Self { turn, reins: None, cancel: None, cards, answered, ending: false }
+    }
 }
 
 /// The turn's place in its session, left when this is dropped.
@@ -180,9 +187,8 @@ async fn run(place: Place, turn: u64, began: u64, ask: Ask, permit: OwnedSemapho
     let failed = drive.failed.take();
     // Nothing of the turn runs any more.
     drop(permit);
-    let cards: Vec<String> = core.look(|state| {
-        state.running.iter().flat_map(|running| running.cards.keys().cloned()).collect()
-    });
+    let cards: Vec<String> =
+        core.look(|state| state.running.iter().flat_map(|running| running.cards.keys().cloned()).collect());
     for card in cards {
         let _ = core.settle(&card, Verdict::Cancelled, "server", None, true).await;
     }
@@ -202,7 +208,11 @@ async fn run(place: Place, turn: u64, began: u64, ask: Ask, permit: OwnedSemapho
         (ended, None) => ended,
     };
     if let Some(error) = failed {
-        last.push(Event::Error(TurnError { at, turn, error: format!("the session's log cannot be written: {error}") }));
+        last.push(Event::Error(TurnError {
+            at,
+            turn,
+            error: format!("the session's log cannot be written: {error}"),
+        }));
     }
     last.push(Event::TurnEnd(TurnEnd { at, turn, state, ms: at.saturating_sub(began) }));
     if let Err(error) = core.tell(last).await {
@@ -343,7 +353,9 @@ impl Drive<'_> {
         let redact = &*self.core.common.redact;
         let shown = show_input(ask.input.get(), redact);
         if shown.truncated || ask.input.get().len() > INPUT_BYTES {
-            let _ = reins.reply(&request_id, deny("This is too long to be shown to a person. Ask for less.")).await;
+            let _ = reins
+                .reply(&request_id, deny("This is too long to be shown to a person. Ask for less."))
+                .await;
             return;
         }
         let what = Asked::Tool {
@@ -407,7 +419,14 @@ impl Drive<'_> {
             let _ = reins.reply(&request_id, deny("Too many questions wait already.")).await;
             return;
         };
-        self.record(Event::Approval(Approval { at, turn: self.turn, approval: name.clone(), expires_at, what })).await;
+        self.record(Event::Approval(Approval {
+            at,
+            turn: self.turn,
+            approval: name.clone(),
+            expires_at,
+            what,
+        }))
+        .await;
         if self.failed.is_some() {
             // What nobody sees nobody can approve.
             let _ = self.core.settle(&name, Verdict::Cancelled, "server", None, false).await;
@@ -436,7 +455,10 @@ impl Drive<'_> {
         let at = now();
         let late: Vec<String> = self.core.look(|state| {
             let cards = state.running.iter().flat_map(|running| &running.cards);
-            cards.filter(|(_, card)| !card.held && card.expires_at <= at).map(|(name, _)| name.clone()).collect()
+            cards
+                .filter(|(_, card)| !card.held && card.expires_at <= at)
+                .map(|(name, _)| name.clone())
+                .collect()
         });
         for name in late {
             let _ = self.core.settle(&name, Verdict::Expired, "server", None, false).await;
@@ -462,9 +484,11 @@ impl Core {
     /// The prompt that came with a key, when it is still known.
     fn asked(&self, key: &str) -> Option<(User, EventId)> {
         self.journal.read(|window| {
-            window.entries().rev().filter(|entry| entry.name() == "user").find_map(|entry| match Event::of(entry) {
-                Some(Event::User(user)) if user.key.as_deref() == Some(key) => Some((user, entry.id())),
-                _ => None,
+            window.entries().rev().filter(|entry| entry.name() == "user").find_map(|entry| {
+                match Event::of(entry) {
+                    Some(Event::User(user)) if user.key.as_deref() == Some(key) => Some((user, entry.id())),
+                    _ => None,
+                }
             })
         })
     }

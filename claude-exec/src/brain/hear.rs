@@ -50,9 +50,11 @@ impl Driver {
     /// A turn begins; in a live process it must be ours.
     fn session(&mut self, session: Session) {
         let named = &session.user_message_uuids;
-        let ours = self.turn.as_ref().filter(|turn| !turn.is_over()).is_some_and(|turn| {
-            named.is_empty() || named.iter().any(|id| *id == turn.message_id)
-        });
+        let ours = self
+            .turn
+            .as_ref()
+            .filter(|turn| !turn.is_over())
+            .is_some_and(|turn| named.is_empty() || named.iter().any(|id| *id == turn.message_id));
         if ours || self.once {
             self.pass_on(Event::Session(session));
         } else {

@@ -121,7 +121,8 @@ impl Answer {
 impl ScriptedCli {
     /// A CLI that answers with what `answer` makes of each message.
     pub fn new(answer: impl Fn(&Said) -> Answer + Send + Sync + 'static) -> Self {
-        let shared = Shared { answer: Box::new(answer), sessions: Mutex::default(), starts: Mutex::default() };
+        let shared =
+            Shared { answer: Box::new(answer), sessions: Mutex::default(), starts: Mutex::default() };
         Self { shared: Arc::new(shared) }
     }
 
@@ -308,8 +309,11 @@ impl Life {
                 if let Some(turn) = self.turn.take() {
                     self.remember("user", turn.user);
                     self.remember("user", "[Request interrupted by user]".to_owned());
-                    self.result(&turn.id, json!({"subtype": "error_during_execution", "is_error": true,
-                        "terminal_reason": "aborted_streaming", "num_turns": 1}));
+                    self.result(
+                        &turn.id,
+                        json!({"subtype": "error_during_execution", "is_error": true,
+                        "terminal_reason": "aborted_streaming", "num_turns": 1}),
+                    );
                 }
                 return;
             }
@@ -385,8 +389,11 @@ impl Life {
             "permissionMode": "default", "user_message_uuids": [id]}));
         if message["shouldQuery"] == false {
             self.remember("user", text);
-            return self.result(&id, json!({"subtype": "success", "is_error": false, "num_turns": 0,
-                "result": ""}));
+            return self.result(
+                &id,
+                json!({"subtype": "success", "is_error": false, "num_turns": 0,
+                "result": ""}),
+            );
         }
         let history = lock(&self.shared.sessions).get(&self.session_id).cloned().unwrap_or_default();
         let said = Said {
@@ -420,9 +427,12 @@ impl Life {
         self.remember("user", turn.user);
         self.remember("assistant", turn.answer.text.clone());
         let words = turn.answer.text.split_whitespace().count();
-        self.result(&turn.id, json!({"subtype": "success", "is_error": false, "result": turn.answer.text,
+        self.result(
+            &turn.id,
+            json!({"subtype": "success", "is_error": false, "result": turn.answer.text,
             "stop_reason": "end_turn", "num_turns": 1, "total_cost_usd": 0.0,
-            "usage": {"input_tokens": 1, "output_tokens": words}}));
+            "usage": {"input_tokens": 1, "output_tokens": words}}),
+        );
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame>>> {

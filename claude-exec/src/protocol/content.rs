@@ -80,7 +80,6 @@ impl Content {
             Self::Blocks(blocks) => json!(blocks),
         }
     }
-
 }
 
 fn message(role: &str, content: Value) -> Value {

@@ -226,7 +226,10 @@ mod tests {
         assert_eq!((look.arguments.get(), look.tool_use_id.as_deref()), (r#"{"a":1}"#, Some("toolu_1")));
         let content = json!([{"type": "text", "text": "seen"}]);
         let result = json!({"content": content, "isError": false});
-        assert_eq!(look.text("seen", false), Reply::Mcp(json!({"jsonrpc": "2.0", "id": 7, "result": result})));
+        assert_eq!(
+            look.text("seen", false),
+            Reply::Mcp(json!({"jsonrpc": "2.0", "id": 7, "result": result}))
+        );
         assert!(answer(call("nope"))["error"].is_object());
     }
 }
