@@ -8,6 +8,7 @@ mod suite {
     mod execute;
     mod fake_claude;
     mod layering;
+    mod live;
     mod metrics;
     mod model_api;
     mod openai_python;

@@ -7,7 +7,8 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use bytes::BytesMut;
-use claude_exec_openai::{Chunker, Stamp};
+use claude_exec_openai::chat::Chunker;
+use claude_exec_openai::{Envelope as _, Stamp};
 use serde_json::json;
 
 const CHUNKS: usize = 1_000_000;

@@ -5,7 +5,8 @@ use claude_exec::protocol::{Event, Outcome, RateLimit, Retry};
 use crate::error::ApiError;
 use crate::failure;
 use crate::finish::FinishReason;
-use crate::response::TokenUsage;
+use crate::schema::Schema;
+use crate::usage::TokenUsage;
 
 /// What an event means for the answer.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,10 +21,31 @@ pub enum Step {
         /// Tools ran since the last piece: a blank line stands before this one.
         paragraph: bool,
     },
-    /// The last so many bytes of text are void; others follow in their place.
+    /// A piece of what the model thinks.
+    Reasoning {
+        /// The piece.
+        text: String,
+    },
+    /// A call of a tool of the client's begins.
+    Call {
+        /// The call's id.
+        id: String,
+        /// The tool's name, as the client calls it.
+        name: String,
+    },
+    /// A piece of a call's arguments; the pieces of one id concatenate to them.
+    Arguments {
+        /// The call's id.
+        id: String,
+        /// A piece of JSON text.
+        json: String,
+    },
+    /// The end of the message under way is void, calls begun in it too; others follow in their place.
     Void {
-        /// Counted over the pieces' own text, without blank lines between them.
+        /// How much of the text. Counted over the pieces' own text, without blank lines between them.
         bytes: usize,
+        /// How much of the reasoning.
+        reasoning_bytes: usize,
     },
     /// The model finished a message: the text up to here is never void any more.
     Settled,
@@ -43,6 +65,15 @@ pub struct Done {
     pub usage: Option<TokenUsage>,
     /// The whole answer, when none of it came before.
     pub text: Option<String>,
+    /// The text that ended the answer, of those that the request names.
+    pub stop_sequence: Option<String>,
+}
+
+impl Done {
+    /// The end of an answer whose text has come.
+    pub fn new(finish_reason: FinishReason, usage: Option<TokenUsage>) -> Self {
+        Self { finish_reason, usage, text: None, stop_sequence: None }
+    }
 }
 
 /// Follows one turn. After [`Step::Done`] or [`Step::Failed`] it has nothing more to say, and the turn is to be
@@ -50,6 +81,7 @@ pub struct Done {
 #[derive(Debug)]
 pub struct Answer {
     one_message: bool,
+    schema: Option<Schema>,
     text_bytes: usize,
     tools_ran: bool,
     stop_reason: Option<String>,
@@ -68,6 +100,7 @@ impl Answer {
     pub fn new(one_message: bool) -> Self {
         Self {
             one_message,
+            schema: None,
             text_bytes: 0,
             tools_ran: false,
             stop_reason: None,
@@ -77,17 +110,33 @@ impl Answer {
         }
     }
 
+    /// Expects JSON that fits `schema`, which comes whole at the turn's end: what the model says besides is not
+    /// the answer, and a turn without such JSON has failed.
+    #[must_use]
+    pub fn expecting(mut self, schema: Option<Schema>) -> Self {
+        self.schema = schema;
+        self
+    }
+
     /// Takes the turn's next event; `now` is the Unix time in seconds.
     pub fn take(&mut self, event: Event, now: impl Fn() -> u64) -> Option<Step> {
         if self.ended {
             return None;
         }
         match event {
+            Event::Text(_) | Event::ToolStart(_) | Event::Tool(_) if self.schema.is_some() => {
+                self.retry = None;
+                None
+            }
             Event::Text(text) if text.parent.is_none() => {
                 self.retry = None;
                 let paragraph = std::mem::take(&mut self.tools_ran) && self.text_bytes > 0;
                 self.text_bytes += text.text.len();
                 Some(Step::Text { text: text.text, paragraph })
+            }
+            Event::Thinking(text) if text.parent.is_none() => {
+                self.retry = None;
+                Some(Step::Reasoning { text: text.text })
             }
             Event::Thinking(_) | Event::ToolStart(_) => {
                 self.retry = None;
@@ -99,18 +148,18 @@ impl Answer {
             }
             Event::Restarted(restarted) if restarted.parent.is_none() => {
                 self.text_bytes = self.text_bytes.saturating_sub(restarted.text_bytes);
-                (restarted.text_bytes > 0).then_some(Step::Void { bytes: restarted.text_bytes })
+                let bytes = if self.schema.is_some() { 0 } else { restarted.text_bytes };
+                Some(Step::Void { bytes, reasoning_bytes: restarted.thinking_bytes })
             }
             Event::MessageEnd(end) if end.parent.is_none() => {
                 self.stop_reason = end.stop_reason;
                 let cut = ["max_tokens", "model_context_window_exceeded"];
                 if self.one_message && self.stop_reason.as_deref().is_some_and(|reason| cut.contains(&reason))
                 {
-                    let finish_reason = FinishReason::Length;
-                    let usage = end.usage.map(Into::into);
-                    return Some(self.done(Done { finish_reason, usage, text: None }));
+                    return Some(self.done(Done::new(FinishReason::Length, end.usage.map(Into::into))));
                 }
-                Some(Step::Settled)
+                // A schema's answer is not known to be one before the turn's end.
+                self.schema.is_none().then_some(Step::Settled)
             }
             Event::Retry(retry) => {
                 self.retry = Some(retry);
@@ -148,8 +197,16 @@ impl Answer {
                 _ => return self.fail(error, now()),
             },
         };
-        let text = Some(outcome.text).filter(|text| success && self.text_bytes == 0 && !text.is_empty());
-        self.done(Done { finish_reason, usage: Some(outcome.usage.into()), text })
+        let mut done = Done::new(finish_reason, Some(outcome.usage.into()));
+        done.text = match &self.schema {
+            None => Some(outcome.text).filter(|text| success && self.text_bytes == 0 && !text.is_empty()),
+            Some(_) if !success || finish_reason != FinishReason::Stop => None,
+            Some(schema) => match outcome.structured_output {
+                Some(json) if schema.is_met_by(json.get()) => Some(json.get().to_owned()),
+                _ => return self.fail(failure::invalid_output(), now()),
+            },
+        };
+        self.done(done)
     }
 
     fn finish_reason(&self, of_turn: Option<&str>) -> FinishReason {
@@ -170,49 +227,6 @@ impl Answer {
 /// Only a rejection stops a turn; `allowed_warning` is news.
 fn reset_of(limit: &RateLimit) -> Option<u64> {
     limit.resets_at.filter(|_| limit.status == "rejected")
-}
-
-/// Collects the text of an answer that is sent whole: void text is gone as if it had never been.
-#[derive(Default)]
-pub struct Collected(String);
-
-impl Collected {
-    /// Adds a piece.
-    pub fn push(&mut self, text: &str, paragraph: bool) {
-        if paragraph {
-            self.0.push_str(PARAGRAPH);
-        }
-        self.0.push_str(text);
-    }
-
-    /// Takes back the last `bytes` of text.
-    pub fn void(&mut self, bytes: usize) {
-        // A message's text is contiguous, so its bytes are the string's last ones.
-        let keep = self.0.len().saturating_sub(bytes);
-        let keep = (0..=keep).rev().find(|&at| self.0.is_char_boundary(at)).unwrap_or(0);
-        self.0.truncate(keep);
-    }
-
-    /// How many bytes there are.
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// True before the first piece.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// The answer.
-    pub fn into_string(self) -> String {
-        self.0
-    }
-}
-
-impl std::fmt::Debug for Collected {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Collected({} bytes)", self.0.len())
-    }
 }
 
 /// What stands between texts with tool calls between them: they are separate utterances of the model.

@@ -76,9 +76,7 @@ fn from_failure(failure: Failure, words: &str) -> Option<ApiError> {
         Failure::PromptTooLong => context_length(),
         Failure::MaxTurns => return None,
         Failure::MaxBudget => quota("the budget of this model is spent"),
-        Failure::StructuredOutput => {
-            ApiError::new(502, SERVER, "the model gave no JSON that fits the schema").code("invalid_output")
-        }
+        Failure::StructuredOutput => invalid_output(),
         Failure::Interrupted => stopped(),
         Failure::UnknownSession | Failure::Execution => {
             ApiError::new(502, SERVER, format!("the turn failed: {words}")).code("execution_failed")
@@ -135,8 +133,12 @@ pub(crate) fn restarted() -> ApiError {
     ApiError::new(502, SERVER, message).code("answer_restarted")
 }
 
+/// The model did not give what the request's `response_format` asks for.
+pub(crate) fn invalid_output() -> ApiError {
+    ApiError::new(502, SERVER, "the model gave no JSON that fits the schema").code("invalid_output")
+}
+
 /// The answer is longer than one object may be.
-#[cfg(feature = "http")]
 pub(crate) fn too_long() -> ApiError {
     ApiError::new(502, SERVER, "the answer is too long for one piece; stream it")
         .code("answer_too_long")

@@ -9,6 +9,7 @@ use std::cell::Cell;
 use std::fmt;
 
 use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
+use serde_json::{Number, Value};
 
 /// Values in one body, at most. `[0,0,…]` costs 2 bytes a value on the wire and 32 in memory: this bounds the
 /// tree to a few megabytes, and is fifty times what a 2,000-message conversation needs.
@@ -19,7 +20,7 @@ pub(crate) const MAX_VALUES: usize = 200_000;
 pub(crate) enum Json<'a> {
     Null,
     Bool(bool),
-    Number(f64),
+    Number(Number),
     String(Cow<'a, str>),
     Array(Vec<Json<'a>>),
     Object(Vec<(Cow<'a, str>, Json<'a>)>),
@@ -56,7 +57,7 @@ impl<'a> Json<'a> {
 
     pub(crate) fn as_number(&self) -> Option<f64> {
         match self {
-            Self::Number(value) => Some(*value),
+            Self::Number(value) => value.as_f64(),
             _ => None,
         }
     }
@@ -78,6 +79,20 @@ impl<'a> Json<'a> {
             Self::Array(items) => items.is_empty(),
             Self::Object(members) => members.is_empty(),
             _ => false,
+        }
+    }
+
+    /// The same as a value of its own, for what is passed on as it is. Its depth is bounded by the parser's.
+    pub(crate) fn to_value(&self) -> Value {
+        match self {
+            Self::Null => Value::Null,
+            Self::Bool(value) => Value::Bool(*value),
+            Self::Number(number) => Value::Number(number.clone()),
+            Self::String(text) => Value::String(text.clone().into_owned()),
+            Self::Array(items) => Value::Array(items.iter().map(Self::to_value).collect()),
+            Self::Object(members) => {
+                members.iter().map(|(name, value)| (name.clone().into_owned(), value.to_value())).collect()
+            }
         }
     }
 
@@ -131,15 +146,15 @@ impl<'de> Visitor<'de> for Node<'_> {
     }
 
     fn visit_i64<E>(self, value: i64) -> Result<Json<'de>, E> {
-        Ok(Json::Number(value as f64))
+        Ok(Json::Number(value.into()))
     }
 
     fn visit_u64<E>(self, value: u64) -> Result<Json<'de>, E> {
-        Ok(Json::Number(value as f64))
+        Ok(Json::Number(value.into()))
     }
 
-    fn visit_f64<E>(self, value: f64) -> Result<Json<'de>, E> {
-        Ok(Json::Number(value))
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Json<'de>, E> {
+        Number::from_f64(value).map(Json::Number).ok_or_else(|| E::custom("number out of range"))
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Json<'de>, E> {
@@ -214,11 +229,17 @@ mod tests {
         let expected = Json::Object(vec![
             (
                 "b".into(),
-                Json::Array(vec![Json::Number(1.0), Json::Number(-2.5), Json::Bool(true), Json::Null]),
+                Json::Array(vec![
+                    Json::Number(1.into()),
+                    Json::Number(Number::from_f64(-2.5).unwrap()),
+                    Json::Bool(true),
+                    Json::Null,
+                ]),
             ),
             ("aA".into(), Json::String("😀".into())),
         ]);
         assert!(tree == expected);
+        assert_eq!(tree.to_value(), serde_json::json!({"b": [1, -2.5, true, null], "aA": "😀"}));
     }
 
     #[test]

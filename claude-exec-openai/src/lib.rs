@@ -1,7 +1,7 @@
 //! An OpenAI-compatible endpoint over the Claude Code CLI.
 //!
 //! ```text
-//! body -> ChatRequest -> Plan (an Invocation) -> [a turn] -> Event -> Step -> one object, or chunks
+//! body -> Request -> Plan (an Invocation) -> [a turn] -> Event -> Step -> one object, or events
 //! ```
 //!
 //! Everything but the turn is pure: no clock, no socket, no runtime. [`OpenAi`] (feature `http`, on by
@@ -29,11 +29,12 @@
 //!
 //! | field | what becomes of it |
 //! |---|---|
-//! | `model`, `messages`, `stream`, `stream_options` | honoured; `null` or no model is the default one |
-//! | `max_tokens`, `max_completion_tokens`, `temperature`, `top_p`, `stop`, `reasoning_effort` | honoured for plain models; named as ignored for agents. A `temperature` above 1 and a blank `stop` are named as ignored |
-//! | `user`, `metadata`, `store`, `safety_identifier`, `prompt_cache_key`, `prompt_cache_retention`, `parallel_tool_calls` | accepted: they change nothing in an answer |
-//! | `seed`, `logit_bias`, `presence_penalty`, `frequency_penalty`, `top_k`, `service_tier`, `verbosity`, `prediction`, and every field not in this table | accepted at the default; otherwise named in the header `x-claude-exec-ignored` and in the log |
-//! | `n`, `logprobs`, `top_logprobs`, `tools`, `functions`, `tool_choice`, `function_call`, `response_format`, `modalities`, `audio`, `web_search_options` | accepted at the default; otherwise refused, with `param` |
+//! | `model`, `messages`, `stream`, `stream_options`, `response_format` | honoured; `null` or no model is the default one |
+//! | `max_tokens`, `max_completion_tokens`, `temperature`, `top_p`, `top_k`, `stop`, `reasoning_effort` | honoured for plain models; named as ignored for agents. A `temperature` above 1 and a blank `stop` are named as ignored, and `temperature`, `top_p` and `top_k` beside thinking |
+//! | `tools`, `tool_choice`, `parallel_tool_calls` | read and checked; tools that may be called are refused for now |
+//! | `user`, `metadata`, `store`, `safety_identifier`, `prompt_cache_key`, `prompt_cache_retention` | accepted: they change nothing in an answer |
+//! | `seed`, `logit_bias`, `presence_penalty`, `frequency_penalty`, `service_tier`, `verbosity`, `prediction`, and every field not in this table | accepted at the default; otherwise named in the header `x-claude-exec-ignored` and in the log |
+//! | `n`, `logprobs`, `top_logprobs`, `functions`, `function_call`, `modalities`, `audio`, `web_search_options` | accepted at the default; otherwise refused, with `param` |
 //!
 //! Under `strict` (an option of the server, or the request header `x-claude-exec-strict: true`) what would be
 //! ignored is refused.
@@ -41,7 +42,7 @@
 //! # Conversations
 //!
 //! The endpoint is stateless, as OpenAI's is: each request carries its conversation. How earlier turns reach
-//! the model is the business of [`Prompt`]; a conversation of one message travels byte for byte.
+//! the model is the business of [`carried`]; a conversation of one message travels byte for byte.
 //!
 //! # Errors
 //!
@@ -57,37 +58,59 @@
 //! hangs up.
 
 mod answer;
-mod chunk;
+pub mod chat;
+mod collected;
+mod content;
+mod envelope;
 mod error;
 mod failure;
 mod fields;
 mod finish;
 mod json;
-mod message;
+mod media;
 mod models;
 mod plan;
 mod prompt;
+mod read;
 mod relay;
 mod request;
-mod response;
 mod sampling;
+mod schema;
 mod sent;
 #[cfg(feature = "http")]
 mod shell;
+mod stamp;
+mod tool;
+mod usage;
 
-pub use answer::{Answer, Collected, Done, Step};
-pub use chunk::Chunker;
+pub use answer::{Answer, Done, Step};
+pub use collected::{Call, Collected, Whole};
+pub use content::{Block, Message, Role, Source};
+pub use envelope::Envelope;
 pub use error::ApiError;
 pub use failure::{from_error, from_outcome};
 pub use fields::IgnoredFields;
 pub use finish::FinishReason;
-pub use message::{MAX_MESSAGES, MAX_PARTS, Message, Role};
+pub use media::{MAX_DOCUMENT_BYTES, MAX_IMAGE_BYTES, MAX_IMAGES};
 pub use models::{AgentModel, Model, Models, Workspace};
 pub use plan::{Plan, plan};
-pub use prompt::Prompt;
+pub use prompt::carried;
 pub use relay::{Progress, Relay};
-pub use request::ChatRequest;
-pub use response::{CompletionTokens, PromptTokens, Stamp, TokenUsage, completion};
-pub use sampling::{ReasoningEffort, Sampling};
+pub use request::Request;
+pub use sampling::{Reasoning, ReasoningEffort, Sampling};
+pub use schema::{MAX_SCHEMA_BYTES, OutputFormat, Schema};
 #[cfg(feature = "http")]
 pub use shell::{IGNORED, OpenAi, OpenAiBuilder, STRICT};
+pub use stamp::Stamp;
+pub use tool::{MAX_TOOLS, ToolChoice, ToolDefinition};
+pub use usage::{CompletionTokens, PromptTokens, TokenUsage};
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_documentation_names_every_field() {
+        for (name, _) in crate::chat::FIELDS {
+            assert!(include_str!("lib.rs").contains(&format!("`{name}`")), "{name}");
+        }
+    }
+}

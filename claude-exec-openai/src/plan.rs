@@ -4,12 +4,14 @@ use claude_exec::Invocation;
 use claude_exec::invocation::{Deadlines, Effort};
 use claude_exec::protocol::Content;
 
+use crate::answer::Answer;
 use crate::error::ApiError;
 use crate::fields::IgnoredFields;
 use crate::models::{AgentModel, Model};
-use crate::prompt::Prompt;
-use crate::request::ChatRequest;
-use crate::sampling::{ReasoningEffort, Sampling};
+use crate::prompt::carried;
+use crate::request::Request;
+use crate::sampling::{Reasoning, ReasoningEffort, Sampling};
+use crate::schema::Schema;
 
 /// A turn that is ready to run.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,6 +21,17 @@ pub struct Plan {
     pub invocation: Invocation,
     /// What was asked for in vain: for the header, the log, and `strict`.
     pub ignored: IgnoredFields,
+    /// What the answer must fit.
+    pub schema: Option<Schema>,
+    /// The answer is one message of the API, as that of a model without tools is.
+    pub one_message: bool,
+}
+
+impl Plan {
+    /// What follows the turn's events.
+    pub fn answer(&self) -> Answer {
+        Answer::new(self.one_message).expecting(self.schema.clone())
+    }
 }
 
 /// Plans the turn of a request to a model.
@@ -28,20 +41,32 @@ pub struct Plan {
 ///
 /// # Errors
 ///
-/// 400 for a conversation that cannot be packed into a turn.
-pub fn plan(request: &ChatRequest, model: &Model) -> Result<Plan, ApiError> {
-    let Prompt { system, content } = Prompt::pack(&request.messages)?;
+/// 400 for a conversation that cannot be packed into a turn, and for tools to be called.
+pub fn plan(request: &Request, model: &Model) -> Result<Plan, ApiError> {
+    if request.offers_tools() {
+        return Err(ApiError::unsupported("tools", "tools of the client are not supported yet"));
+    }
+    let content = carried(&request.messages)?;
     let mut ignored = request.ignored.clone();
-    let invocation = match model {
+    let system = request.system.clone();
+    let mut invocation = match model {
         Model::Plain { cli_name, .. } => {
             let mut invocation = plain(content, cli_name);
             if let Some(system) = system {
                 invocation = invocation.system_prompt(system);
             }
-            sampled(invocation, &request.sampling)
+            let invocation = thinking(invocation, request.reasoning);
+            if request.reasoning.is_on() {
+                sampled(invocation, &request.sampling.beside_thinking(&mut ignored))
+            } else {
+                sampled(invocation, &request.sampling)
+            }
         }
         Model::Agent(agent) => {
-            request.sampling.clone().ignore_all(&mut ignored);
+            request.sampling.ignore_all(&mut ignored);
+            if request.reasoning != Reasoning::Preset {
+                ignored.add("reasoning_effort");
+            }
             let invocation = of_agent(Invocation::agent(content), agent);
             match system {
                 Some(system) => invocation.append_system_prompt(system),
@@ -49,7 +74,11 @@ pub fn plan(request: &ChatRequest, model: &Model) -> Result<Plan, ApiError> {
             }
         }
     };
-    Ok(Plan { invocation, ignored })
+    let schema = request.output.schema();
+    if let Some(schema) = &schema {
+        invocation = invocation.json_schema(schema.value().clone());
+    }
+    Ok(Plan { invocation, ignored, schema, one_message: !model.is_agent() })
 }
 
 /// A turn of talk that is one message of the API, as a chat completion is: after a refusal the CLI would ask the
@@ -61,21 +90,29 @@ fn plain(content: Content, model: &str) -> Invocation {
         .env("CLAUDE_CODE_DISABLE_REFUSAL_FALLBACK", "1")
 }
 
-/// Hands limits and sampling to the CLI, in the two variables and the flag it has for them.
+/// Hands limits and sampling to the CLI, in the two variables it has for them.
 fn sampled(mut invocation: Invocation, sampling: &Sampling) -> Invocation {
     if let Some(tokens) = sampling.max_tokens {
         invocation = invocation.env("CLAUDE_CODE_MAX_OUTPUT_TOKENS", tokens.to_string());
     }
-    if let Some(body) = sampling.extra_body() {
-        invocation = invocation.env("CLAUDE_CODE_EXTRA_BODY", body);
+    match sampling.extra_body() {
+        Some(body) => invocation.env("CLAUDE_CODE_EXTRA_BODY", body),
+        None => invocation,
     }
-    match sampling.reasoning_effort {
-        // Thinking is off in the preset: nothing is left to switch off.
-        None | Some(ReasoningEffort::None) => invocation,
-        Some(ReasoningEffort::Minimal | ReasoningEffort::Low) => invocation.effort(Effort::Low),
-        Some(ReasoningEffort::Medium) => invocation.effort(Effort::Medium),
-        Some(ReasoningEffort::High) => invocation.effort(Effort::High),
-        Some(ReasoningEffort::XHigh) => invocation.effort(Effort::XHigh),
+}
+
+/// Switches thinking on where it is asked for; the preset has it off.
+fn thinking(mut invocation: Invocation, reasoning: Reasoning) -> Invocation {
+    if reasoning.is_on() {
+        invocation = invocation.env("CLAUDE_CODE_DISABLE_THINKING", "0");
+    }
+    match reasoning {
+        Reasoning::Preset | Reasoning::Effort(ReasoningEffort::None) | Reasoning::Tokens(None) => invocation,
+        Reasoning::Tokens(Some(tokens)) => invocation.env("MAX_THINKING_TOKENS", tokens.to_string()),
+        Reasoning::Effort(ReasoningEffort::Minimal | ReasoningEffort::Low) => invocation.effort(Effort::Low),
+        Reasoning::Effort(ReasoningEffort::Medium) => invocation.effort(Effort::Medium),
+        Reasoning::Effort(ReasoningEffort::High) => invocation.effort(Effort::High),
+        Reasoning::Effort(ReasoningEffort::XHigh) => invocation.effort(Effort::XHigh),
     }
 }
 
@@ -113,11 +150,12 @@ mod tests {
     use claude_exec::invocation::PermissionMode;
 
     use super::*;
+    use crate::chat::ChatRequest;
     use crate::models::Models;
 
     fn planned(fields: &str, models: &Models) -> Result<Plan, ApiError> {
         let body = format!(r#"{{"messages":[{{"role":"user","content":"hi"}}]{fields}}}"#);
-        let request = ChatRequest::parse(body.as_bytes())?;
+        let ChatRequest { request, .. } = ChatRequest::parse(body.as_bytes())?;
         plan(&request, models.resolve(request.model.as_deref())?)
     }
 
@@ -148,10 +186,44 @@ mod tests {
     }
 
     #[test]
+    fn thinking_is_on_where_it_is_asked_for() {
+        for (word, expected) in [
+            ("none", plain("hi".into(), "sonnet")),
+            ("minimal", plain("hi".into(), "sonnet").effort(Effort::Low)),
+            (
+                "high",
+                plain("hi".into(), "sonnet").env("CLAUDE_CODE_DISABLE_THINKING", "0").effort(Effort::High),
+            ),
+        ] {
+            let plan = planned(&format!(r#","reasoning_effort":"{word}""#), &Models::default()).unwrap();
+            assert_eq!(plan.invocation, expected);
+        }
+        let fields = r#","reasoning_effort":"low","temperature":0.5,"max_tokens":9"#;
+        let plan = planned(fields, &Models::default()).unwrap();
+        assert_eq!(plan.ignored.names(), ["temperature"]);
+    }
+
+    #[test]
+    fn a_schema_reaches_the_cli_and_the_answer() {
+        let plan = planned(r#","response_format":{"type":"json_object"}"#, &Models::default()).unwrap();
+        let schema = plan.schema.clone().unwrap();
+        assert_eq!(plan.invocation, plain("hi".into(), "sonnet").json_schema(schema.value().clone()));
+    }
+
+    #[test]
+    fn tools_that_may_not_be_called_are_no_matter() {
+        let tools = r#","tools":[{"type":"function","function":{"name":"f"}}]"#;
+        assert_eq!(planned(tools, &Models::default()).unwrap_err().param.as_deref(), Some("tools"));
+        let plan = planned(&format!(r#"{tools},"tool_choice":"none""#), &Models::default()).unwrap();
+        assert_eq!(plan.invocation, plain("hi".into(), "sonnet"));
+    }
+
+    #[test]
     fn the_clients_instructions_replace_the_presets() {
         let body = br#"{"messages":[{"role":"system","content":"S"},{"role":"user","content":"hi"}]}"#;
         let models = Models::default();
-        let plan = plan(&ChatRequest::parse(body).unwrap(), models.resolve(None).unwrap()).unwrap();
+        let request = ChatRequest::parse(body).unwrap().request;
+        let plan = plan(&request, models.resolve(None).unwrap()).unwrap();
         assert_eq!(plan.invocation, plain("hi".into(), "sonnet").system_prompt("S"));
     }
 

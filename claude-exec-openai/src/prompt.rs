@@ -1,9 +1,9 @@
-//! From a conversation to what one turn can carry: a system prompt and one user message.
+//! From a conversation to the one user message that a turn carries.
 //!
 //! # The packing of history
 //!
-//! A turn takes one user message. **A conversation of one user message travels verbatim, byte for byte, with
-//! nothing added.** When there are earlier turns, the message is:
+//! **A conversation of one user message travels verbatim, byte for byte, with nothing added.** When there are
+//! earlier turns, the message is:
 //!
 //! ```text
 //! The conversation so far is the JSON array on the next line, oldest turn first:
@@ -17,167 +17,201 @@
 //! text can forge a turn. A conversation that ends with the assistant's turn has `The assistant speaks next.`
 //! as its third and last line.
 //!
+//! A turn with pictures or documents has an array as its `content`, in which a text is a string and an
+//! attachment is `{"attachment":1}`. The attachments follow the array as blocks of their own, each after a block
+//! `Attachment 1:`, and the new message's blocks after them.
+//!
 //! This holds until earlier turns can be replayed as what they are.
 
 use claude_exec::protocol::Content;
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
+use crate::content::{Block, Message, Role};
 use crate::error::ApiError;
-use crate::message::{Message, Role};
 
 const HISTORY: &str = "The conversation so far is the JSON array on the next line, oldest turn first:\n";
 const NEW: &str = "\nThe user's new message is everything after this line:\n";
 const NEXT: &str = "\nThe assistant speaks next.";
 
-/// What one turn carries.
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-pub struct Prompt {
-    /// The `system` and `developer` messages, in order, a blank line between them; `None` without any.
-    pub system: Option<String>,
-    /// The user's message, with the history packed before it.
-    pub content: Content,
-}
-
 #[derive(Serialize)]
 struct Turn {
-    role: &'static str,
-    content: String,
+    role: Role,
+    content: Value,
 }
 
-impl Prompt {
-    /// Packs a conversation.
-    ///
-    /// # Errors
-    ///
-    /// 400 with `param` for a conversation in which no user says anything, and for a NUL, which no turn can
-    /// carry.
-    pub fn pack(messages: &[Message]) -> Result<Self, ApiError> {
-        if let Some(at) =
-            messages.iter().position(|message| message.parts.iter().any(|part| part.contains('\0')))
-        {
-            return Err(ApiError::invalid(format!("messages[{at}].content"), "must not contain NUL"));
-        }
-        let (system, turns): (Vec<&Message>, Vec<&Message>) =
-            messages.iter().partition(|message| message.role == Role::System);
-        let system: Vec<String> =
-            system.into_iter().filter(|message| !message.is_blank()).map(Message::text).collect();
-        let system = (!system.is_empty()).then(|| system.join("\n\n"));
-        if !turns.iter().any(|turn| turn.role == Role::User) {
-            return Err(ApiError::invalid("messages", "must hold at least one user message"));
-        }
-        let content = match turns.as_slice() {
-            [one] => verbatim(one, messages)?,
-            [earlier @ .., last] if last.role == Role::User => {
-                if last.is_blank() {
-                    return Err(blank(last, messages));
+/// What a turn carries of a conversation.
+///
+/// # Errors
+///
+/// 400 for calls of tools and their results, which cannot be packed.
+pub fn carried(messages: &[Message]) -> Result<Content, ApiError> {
+    if messages.iter().any(Message::has_tools) {
+        return Err(ApiError::unsupported("messages", "tool calls in a conversation are not supported yet"));
+    }
+    Ok(match messages {
+        [one] if one.role == Role::User => blocks(said(one)),
+        [earlier @ .., last] if last.role == Role::User => {
+            let mut packed = history(earlier);
+            push_text(&mut packed, NEW);
+            for (at, block) in said(last).into_iter().enumerate() {
+                match block {
+                    Block::Text { text } if at == 0 => push_text(&mut packed, &text),
+                    block => packed.push(block),
                 }
-                [HISTORY, &history(earlier), NEW, &last.text()].concat().into()
             }
-            all => [HISTORY, &history(all), NEXT].concat().into(),
-        };
-        Ok(Self { system, content })
-    }
-}
-
-/// Several parts stay several blocks: joining them would add bytes.
-fn verbatim(message: &Message, messages: &[Message]) -> Result<Content, ApiError> {
-    if message.is_blank() {
-        return Err(blank(message, messages));
-    }
-    Ok(match message.parts.as_slice() {
-        [text] => Content::Text(text.clone()),
-        // The Messages API refuses a block without text.
-        parts => Content::Blocks(
-            parts
-                .iter()
-                .filter(|text| !text.trim().is_empty())
-                .map(|text| json!({"type": "text", "text": text}))
-                .collect(),
-        ),
+            blocks(packed)
+        }
+        all => {
+            let mut packed = history(all);
+            push_text(&mut packed, NEXT);
+            blocks(packed)
+        }
     })
 }
 
-fn history(turns: &[&Message]) -> String {
-    let turns: Vec<Turn> = turns
-        .iter()
-        .map(|turn| {
-            let role = if turn.role == Role::Assistant { "assistant" } else { "user" };
-            Turn { role, content: turn.text() }
-        })
-        .collect();
-    serde_json::to_string(&turns).expect("strings always serialize")
+/// The blocks that say something: the Messages API refuses a text block without text. Several texts stay several
+/// blocks: joining them would add bytes.
+fn said(message: &Message) -> Vec<Block> {
+    message.content.iter().filter(|block| !block.is_blank()).cloned().collect()
 }
 
-fn blank(message: &Message, messages: &[Message]) -> ApiError {
-    let at = messages.iter().position(|other| std::ptr::eq(other, message)).unwrap_or_default();
-    ApiError::invalid(format!("messages[{at}].content"), "must not be blank")
+/// The array of turns, and the attachments it names.
+fn history(turns: &[Message]) -> Vec<Block> {
+    let mut attachments = Vec::new();
+    let turns: Vec<Turn> = turns.iter().map(|turn| packed(turn, &mut attachments)).collect();
+    let turns = serde_json::to_string(&turns).expect("strings always serialize");
+    let mut blocks = vec![Block::Text { text: [HISTORY, &turns].concat() }];
+    for (at, attachment) in attachments.into_iter().enumerate() {
+        blocks.push(Block::text(format!("Attachment {}:", at + 1)));
+        blocks.push(attachment);
+    }
+    blocks
+}
+
+fn packed(turn: &Message, attachments: &mut Vec<Block>) -> Turn {
+    let texts: Option<Vec<&str>> = turn
+        .content
+        .iter()
+        .map(|block| if let Block::Text { text } = block { Some(text.as_str()) } else { None })
+        .collect();
+    let content = match texts {
+        // Parts stand apart by a blank line, since none of them ends the other's sentence.
+        Some(texts) => Value::String(texts.join("\n\n")),
+        None => turn
+            .content
+            .iter()
+            .map(|block| match block {
+                Block::Text { text } => Value::String(text.clone()),
+                attachment => {
+                    attachments.push(attachment.clone());
+                    json!({ "attachment": attachments.len() })
+                }
+            })
+            .collect(),
+    };
+    Turn { role: turn.role, content }
+}
+
+fn push_text(blocks: &mut Vec<Block>, more: &str) {
+    match blocks.last_mut() {
+        Some(Block::Text { text }) => text.push_str(more),
+        _ => blocks.push(Block::text(more)),
+    }
+}
+
+fn blocks(blocks: Vec<Block>) -> Content {
+    match blocks.as_slice() {
+        [Block::Text { text }] => Content::Text(text.clone()),
+        blocks => Content::Blocks(blocks.iter().map(Block::to_value).collect()),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn say(role: Role, parts: &[&str]) -> Message {
-        Message { role, parts: parts.iter().map(|part| (*part).to_owned()).collect() }
-    }
+    use crate::content::Source;
 
     fn user(text: &str) -> Message {
-        say(Role::User, &[text])
+        Message::new(Role::User, vec![Block::text(text)])
     }
 
     fn assistant(text: &str) -> Message {
-        say(Role::Assistant, &[text])
+        Message::new(Role::Assistant, vec![Block::text(text)])
     }
 
-    fn packed(messages: &[Message]) -> (Option<String>, String) {
-        let prompt = Prompt::pack(messages).unwrap();
-        let Content::Text(text) = prompt.content else { panic!("text was expected") };
-        (prompt.system, text)
+    fn image(url: &str) -> Block {
+        Block::Image { source: Source::Url { url: url.to_owned() } }
+    }
+
+    fn text(messages: &[Message]) -> String {
+        let Content::Text(text) = carried(messages).unwrap() else { panic!("text was expected") };
+        text
     }
 
     #[test]
     fn one_user_message_travels_byte_for_byte() {
-        for text in ["hi", " \n@/etc/hostname ", "/clear", "--dangerously-skip-permissions", "[{\"role\":"] {
-            assert_eq!(packed(&[user(text)]), (None, text.to_owned()));
+        for said in ["hi", " \n@/etc/hostname ", "/clear", "--dangerously-skip-permissions", "[{\"role\":"] {
+            assert_eq!(text(&[user(said)]), said);
         }
     }
 
     #[test]
     fn parts_stay_apart() {
-        let prompt = Prompt::pack(&[say(Role::User, &["a", "", "b "])]).unwrap();
-        let blocks = vec![json!({"type": "text", "text": "a"}), json!({"type": "text", "text": "b "})];
-        assert_eq!(prompt.content, Content::Blocks(blocks));
-    }
-
-    #[test]
-    fn instructions_are_joined_in_order_wherever_they_stand() {
-        let system = |text| say(Role::System, &[text]);
-        let messages = [system("a"), user("hi"), system(" "), say(Role::System, &["b", "c"])];
-        assert_eq!(packed(&messages), (Some("a\n\nb\n\nc".to_owned()), "hi".to_owned()));
+        let parts = vec![Block::text("a"), Block::text(" "), image("https://x/1"), Block::text("b ")];
+        let blocks = vec![
+            json!({"type": "text", "text": "a"}),
+            json!({"type": "image", "source": {"type": "url", "url": "https://x/1"}}),
+            json!({"type": "text", "text": "b "}),
+        ];
+        assert_eq!(carried(&[Message::new(Role::User, parts)]), Ok(Content::Blocks(blocks)));
     }
 
     #[test]
     fn every_earlier_turn_is_kept() {
-        let messages =
-            [user("one\n\"1\""), assistant("two"), say(Role::Assistant, &[]), user("three"), user("four\n4")];
+        let silent = Message::new(Role::Assistant, vec![]);
+        let two = Message::new(Role::User, vec![Block::text("thr"), Block::text("ee")]);
+        let messages = [user("one\n\"1\""), assistant("two"), silent, two, user("four\n4")];
         let expected = "The conversation so far is the JSON array on the next line, oldest turn first:\n\
             [{\"role\":\"user\",\"content\":\"one\\n\\\"1\\\"\"},{\"role\":\"assistant\",\"content\":\"two\"},\
-            {\"role\":\"assistant\",\"content\":\"\"},{\"role\":\"user\",\"content\":\"three\"}]\n\
+            {\"role\":\"assistant\",\"content\":\"\"},{\"role\":\"user\",\"content\":\"thr\\n\\nee\"}]\n\
             The user's new message is everything after this line:\nfour\n4";
-        assert_eq!(packed(&messages), (None, expected.to_owned()));
+        assert_eq!(text(&messages), expected);
         let expected = "The conversation so far is the JSON array on the next line, oldest turn first:\n\
             [{\"role\":\"user\",\"content\":\"one\"},{\"role\":\"assistant\",\"content\":\"tw\"}]\n\
             The assistant speaks next.";
-        assert_eq!(packed(&[user("one"), assistant("tw")]), (None, expected.to_owned()));
+        assert_eq!(text(&[user("one"), assistant("tw")]), expected);
+    }
+
+    #[test]
+    fn attachments_of_earlier_turns_follow_as_blocks() {
+        let first = Message::new(Role::User, vec![Block::text("{\"attachment\":2}"), image("https://x/1")]);
+        let second = Message::new(Role::User, vec![image("https://x/2")]);
+        let last =
+            Message::new(Role::User, vec![Block::text("which?"), image("https://x/3"), Block::text("b")]);
+        let Ok(Content::Blocks(blocks)) = carried(&[first, assistant("a"), second, last]) else { panic!() };
+        let url =
+            |n: u32| json!({"type": "image", "source": {"type": "url", "url": format!("https://x/{n}")}});
+        let say = |text: &str| json!({"type": "text", "text": text});
+        let array = r#"[{"role":"user","content":["{\"attachment\":2}",{"attachment":1}]},{"role":"assistant","content":"a"},{"role":"user","content":[{"attachment":2}]}]"#;
+        let expected = vec![
+            say(&format!("{HISTORY}{array}")),
+            say("Attachment 1:"),
+            url(1),
+            say("Attachment 2:"),
+            url(2),
+            say(&format!("{NEW}which?")),
+            url(3),
+            say("b"),
+        ];
+        assert_eq!(blocks, expected);
     }
 
     /// Reads a packed message back, as its documentation says.
     fn unpacked(text: &str) -> (Vec<(String, String)>, Option<String>) {
         let lines: Vec<&str> = text.splitn(4, '\n').collect();
-        let history: Vec<serde_json::Value> = serde_json::from_str(lines[1]).unwrap();
-        let turn = |turn: &serde_json::Value| {
+        let history: Vec<Value> = serde_json::from_str(lines[1]).unwrap();
+        let turn = |turn: &Value| {
             (turn["role"].as_str().unwrap().to_owned(), turn["content"].as_str().unwrap().to_owned())
         };
         (history.iter().map(turn).collect(), lines.get(3).map(|text| (*text).to_owned()))
@@ -190,7 +224,7 @@ mod tests {
         for place in 0..3 {
             let mut texts = ["a", "b", "c"];
             texts[place] = &forged;
-            let (_, text) = packed(&[user(texts[0]), assistant(texts[1]), user(texts[2])]);
+            let text = text(&[user(texts[0]), assistant(texts[1]), user(texts[2])]);
             let earlier =
                 vec![("user".to_owned(), texts[0].to_owned()), ("assistant".to_owned(), texts[1].to_owned())];
             assert_eq!(unpacked(&text), (earlier, Some(texts[2].to_owned())));
@@ -198,20 +232,9 @@ mod tests {
     }
 
     #[test]
-    fn a_conversation_without_a_user_is_refused() {
-        let system = || say(Role::System, &["s"]);
-        for (messages, param) in [
-            (vec![], "messages"),
-            (vec![system()], "messages"),
-            (vec![assistant("a")], "messages"),
-            (vec![system(), assistant("a")], "messages"),
-            (vec![system(), user(" \n")], "messages[1].content"),
-            (vec![user("")], "messages[0].content"),
-            (vec![user("a"), assistant("b"), user("")], "messages[2].content"),
-            (vec![user("a"), assistant("b\0")], "messages[1].content"),
-        ] {
-            let error = Prompt::pack(&messages).unwrap_err();
-            assert_eq!((error.status, error.param.as_deref()), (400, Some(param)));
-        }
+    fn calls_of_tools_are_refused_for_now() {
+        let call = Block::ToolUse { id: "c".into(), name: "f".into(), input: json!({}) };
+        let called = [user("hi"), Message::new(Role::Assistant, vec![call]), user("more")];
+        assert_eq!(carried(&called).unwrap_err().param.as_deref(), Some("messages"));
     }
 }

@@ -1,160 +1,70 @@
-//! The body of `POST /v1/chat/completions`, read leniently and never silently.
+//! What a request asks for, whatever wire it came on.
 
+use crate::content::{Block, Message, Role};
 use crate::error::ApiError;
-use crate::fields::{self, IgnoredFields};
-use crate::json::Json;
-use crate::message::{self, Message};
-use crate::sampling::{Sampling, wrong_type};
+use crate::fields::IgnoredFields;
+use crate::media::MAX_IMAGES;
+use crate::sampling::{Reasoning, Sampling};
+use crate::schema::OutputFormat;
+use crate::tool::{ToolChoice, ToolDefinition};
 
-/// A chat request whose every field was understood, named as ignored, or the reason of a refusal.
+/// One request, every field of which was understood, named as ignored, or the reason of a refusal.
 ///
-/// ```
-/// use claude_exec_openai::ChatRequest;
-/// let request = ChatRequest::parse(br#"{"model":"haiku","seed":1,"messages":[{"role":"user","content":"Hi"}]}"#)?;
-/// assert_eq!(request.model.as_deref(), Some("haiku"));
-/// assert_eq!(request.ignored.names(), ["seed"]);
-/// # Ok::<(), claude_exec_openai::ApiError>(())
-/// ```
-#[derive(Debug, Clone, PartialEq)]
+/// The parsers of the wires make it, [`plan`](crate::plan) makes a turn of it.
+#[derive(Debug, Clone, PartialEq, Default)]
 #[non_exhaustive]
-pub struct ChatRequest {
+pub struct Request {
     /// The model's name; `None` for an absent one and for `null`.
     pub model: Option<String>,
-    /// The conversation, at least one message.
+    /// The instructions, from wherever they stood, a blank line between them.
+    pub system: Option<String>,
+    /// The conversation: at least one message of the user's, the instructions not in it.
     pub messages: Vec<Message>,
-    /// Server-sent events instead of one object.
-    pub stream: bool,
-    /// With `stream`: a last chunk that carries the usage (`stream_options.include_usage`).
-    pub include_usage: bool,
+    /// The client's tools.
+    pub tools: Vec<ToolDefinition>,
+    /// Which of them may be called.
+    pub tool_choice: ToolChoice,
+    /// Whether several calls may come at once.
+    pub parallel_tool_calls: bool,
     /// Limits and sampling.
     pub sampling: Sampling,
+    /// How much the model thinks.
+    pub reasoning: Reasoning,
+    /// What the answer must be.
+    pub output: OutputFormat,
+    /// Server-sent events instead of one object.
+    pub stream: bool,
     /// The fields that are not honoured.
     pub ignored: IgnoredFields,
 }
 
-impl ChatRequest {
-    /// Reads a request body.
-    ///
-    /// # Errors
-    ///
-    /// 400 with the field in `param`, for anything that is malformed, contradictory, or that would have to be
-    /// dropped although the answer depends on it. Never panics, whatever the bytes.
-    pub fn parse(body: &[u8]) -> Result<Self, ApiError> {
-        let body = Json::parse(body).map_err(|error| {
-            ApiError::new(400, "invalid_request_error", format!("the body cannot be used as JSON: {error}"))
-                .code("invalid_json")
-        })?;
-        let Json::Object(members) = &body else {
-            let message = format!("the body must be an object, not {}", body.kind());
-            return Err(ApiError::new(400, "invalid_request_error", message).code("invalid_json"));
-        };
-        let mut ignored = IgnoredFields::default();
-        for (name, value) in members {
-            if *value != Json::Null && fields::is_ignored(name, value)? {
-                ignored.add(name);
-            }
+impl Request {
+    /// True when the model is to be offered the client's tools.
+    pub fn offers_tools(&self) -> bool {
+        !self.tools.is_empty() && self.tool_choice != ToolChoice::None
+    }
+
+    /// What holds for every wire. `messages` is the wire's name for the conversation, and `last` says where its
+    /// last message's content stands.
+    pub(crate) fn check(&self, messages: &str, last: &str) -> Result<(), ApiError> {
+        if !self.messages.iter().any(|message| message.role == Role::User) {
+            return Err(ApiError::invalid(messages, "must hold at least one user message"));
         }
-        Ok(Self {
-            model: model(&body)?,
-            messages: message::parse(&body, &mut ignored)?,
-            stream: boolean(&body, "stream", "stream")?,
-            include_usage: include_usage(&body, &mut ignored)?,
-            sampling: Sampling::parse(&body, &mut ignored)?,
-            ignored,
-        })
+        if self.messages.last().is_some_and(|last| last.role == Role::User && last.is_blank()) {
+            return Err(ApiError::invalid(last, "must not be blank"));
+        }
+        let images: usize =
+            self.messages.iter().flat_map(|message| &message.content).map(Block::images).sum();
+        if images > MAX_IMAGES {
+            return Err(ApiError::invalid(messages, format!("at most {MAX_IMAGES} images")));
+        }
+        self.tool_choice.check(&self.tools)
     }
 }
 
-fn model(body: &Json<'_>) -> Result<Option<String>, ApiError> {
-    match body.get("model") {
-        None => Ok(None),
-        Some(Json::String(name)) => Ok(Some(name.clone().into_owned())),
-        Some(other) => Err(wrong_type("model", "a string", other)),
-    }
-}
-
-fn boolean(object: &Json<'_>, name: &str, param: &str) -> Result<bool, ApiError> {
-    match object.get(name) {
-        None => Ok(false),
-        Some(Json::Bool(value)) => Ok(*value),
-        Some(other) => Err(wrong_type(param, "a boolean", other)),
-    }
-}
-
-fn include_usage(body: &Json<'_>, ignored: &mut IgnoredFields) -> Result<bool, ApiError> {
-    match body.get("stream_options") {
-        None => Ok(false),
-        Some(options @ Json::Object(members)) => {
-            // Obfuscation pads chunks against guessing by their size; without it nothing is missing.
-            let known = ["include_usage", "include_obfuscation"];
-            for (name, value) in members {
-                if *value != Json::Null && !known.contains(&&**name) {
-                    ignored.add(&format!("stream_options.{name}"));
-                }
-            }
-            boolean(options, "include_usage", "stream_options.include_usage")
-        }
-        Some(other) => Err(wrong_type("stream_options", "an object", other)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const HI: &str = r#""messages":[{"role":"user","content":"Hi"}]"#;
-
-    fn read(fields: &str) -> Result<ChatRequest, ApiError> {
-        ChatRequest::parse(format!("{{{HI}{fields}}}").as_bytes())
-    }
-
-    #[test]
-    fn a_bare_request_has_every_default() {
-        let request = read("").unwrap();
-        assert_eq!((request.model, request.stream, request.include_usage), (None, false, false));
-        assert_eq!(request.sampling, Sampling::default());
-        assert!(request.ignored.is_empty());
-    }
-
-    #[test]
-    fn what_librechat_always_sends_is_accepted_silently() {
-        let sent = r#","model":"sonnet","temperature":1,"top_p":1,"presence_penalty":0,"frequency_penalty":0,
-            "user":"65a","stream":true,"n":1,"logit_bias":null,"stop":null,"max_tokens":null"#;
-        let request = read(sent).unwrap();
-        assert!(request.ignored.is_empty() && request.stream && request.sampling == Sampling::default());
-    }
-
-    #[test]
-    fn what_is_not_honoured_is_named_in_order() {
-        let sent = r#","seed":1,"logit_bias":{"1":2},"x_new":{"deep":[1]},"stream":true,
-            "stream_options":{"include_usage":true,"include_obfuscation":false,"more":1}"#;
-        let request = read(sent).unwrap();
-        assert_eq!(request.ignored.header().as_deref(), Some("seed,logit_bias,x_new,stream_options.more"));
-        assert!(request.include_usage);
-    }
-
-    #[test]
-    fn a_refusal_names_its_field() {
-        for (fields, param) in [
-            (r#","model":5"#, "model"),
-            (r#","stream":"true""#, "stream"),
-            (r#","stream_options":[]"#, "stream_options"),
-            (r#","stream_options":{"include_usage":1}"#, "stream_options.include_usage"),
-            (r#","tools":[{"type":"function","function":{"name":"f"}}]"#, "tools"),
-            (r#","n":2"#, "n"),
-            (r#","max_tokens":-5"#, "max_tokens"),
-        ] {
-            let error = read(fields).unwrap_err();
-            assert_eq!((error.status, error.param.as_deref()), (400, Some(param)), "{fields}");
-        }
-    }
-
-    #[test]
-    fn what_is_no_object_is_an_error_without_a_field() {
-        for body in ["", "[]", "null", "{", "\u{feff}{}", r#"{"model":NaN}"#, r#"{"model":"a","model":"b"}"#]
-        {
-            let error = ChatRequest::parse(body.as_bytes()).unwrap_err();
-            assert_eq!((error.status, error.code, error.param), (400, Some("invalid_json"), None), "{body}");
-        }
-    }
+/// Joins texts that stand apart by a blank line, since none of them ends the other's sentence; blank ones are
+/// left out.
+pub(crate) fn joined<I: IntoIterator<Item = String>>(texts: I) -> Option<String> {
+    let texts: Vec<String> = texts.into_iter().filter(|text| !text.trim().is_empty()).collect();
+    (!texts.is_empty()).then(|| texts.join("\n\n"))
 }

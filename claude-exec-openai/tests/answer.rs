@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use claude_exec::protocol::{Event, Translator};
-use claude_exec_openai::{
-    Answer, ApiError, Chunker, Collected, Done, FinishReason, Progress, Relay, Stamp, Step,
-};
+use claude_exec_openai::chat::{ChatRequest, Chunker};
+use claude_exec_openai::{Answer, ApiError, Collected, FinishReason, Progress, Relay, Schema, Stamp, Step};
 use serde_json::{Value, json};
 
 const NOW: u64 = 1_000;
@@ -26,18 +25,8 @@ fn steps(lines: &[Value], one_message: bool) -> Vec<Step> {
 /// The answer as one object would carry it.
 fn whole(lines: &[Value]) -> Result<(String, FinishReason), ApiError> {
     let mut collected = Collected::default();
-    for step in steps(lines, false) {
-        match step {
-            Step::Text { text, paragraph } => collected.push(&text, paragraph),
-            Step::Void { bytes } => collected.void(bytes),
-            Step::Failed(error) => return Err(error),
-            Step::Done(Done { finish_reason, text, .. }) => {
-                return Ok((text.unwrap_or_else(|| collected.into_string()), finish_reason));
-            }
-            _ => {}
-        }
-    }
-    panic!("the turn had no end");
+    let end = steps(lines, false).into_iter().find_map(|step| collected.take(step));
+    end.expect("the turn has an end").map(|whole| (whole.text, whole.done.finish_reason))
 }
 
 /// The answer as a client puts it together from the stream; the error when one was streamed or answered.
@@ -314,4 +303,64 @@ fn a_turn_without_a_word_about_its_end_has_failed() {
         panic!("no failure")
     };
     assert_eq!((error.status, error.code), (503, Some("interrupted")));
+}
+
+fn schema() -> Option<Schema> {
+    let body = br#"{"messages":[{"role":"user","content":"x"}],"response_format":{"type":"json_schema","json_schema":
+        {"name":"n","schema":{"type":"object","properties":{"n":{"type":"integer"}},"required":["n"]}}}}"#;
+    ChatRequest::parse(body).unwrap().request.output.schema()
+}
+
+fn structured(lines: &[Value]) -> Vec<Step> {
+    let mut translator = Translator::new();
+    lines.iter().for_each(|line| translator.push(format!("{line}\n").as_bytes()));
+    translator.finish();
+    let mut answer = Answer::new(true).expecting(schema());
+    std::iter::from_fn(|| translator.poll_event()).filter_map(|event| answer.take(event, || NOW)).collect()
+}
+
+#[test]
+fn an_answer_that_has_a_schema_is_the_json_and_nothing_else() {
+    let tool = json!({"type": "assistant", "session_id": "s", "parent_tool_use_id": null, "message": {"id": "m",
+        "content": [{"type": "tool_use", "id": "t", "name": "StructuredOutput", "input": {"n": 7}}]}});
+    let called = [start("m"), vec![delta("Here you are: "), tool], stop("tool_use")].concat();
+    let given = result(json!({"structured_output": {"n": 7}, "stop_reason": "tool_use", "result": "prose"}));
+    let steps = structured(&[called.clone(), vec![given]].concat());
+    let [Step::Done(done)] = steps.as_slice() else { panic!("{steps:?}") };
+    assert_eq!((done.finish_reason, done.text.as_deref()), (FinishReason::Stop, Some(r#"{"n":7}"#)));
+    for bad in [
+        json!({"result": "{\"n\":7}"}),
+        json!({"structured_output": null}),
+        json!({"structured_output": {"n": "7"}}),
+        json!({"subtype": "error_max_structured_output_retries", "is_error": true}),
+    ] {
+        let steps = structured(&[called.clone(), vec![result(bad)]].concat());
+        let [Step::Failed(error)] = steps.as_slice() else { panic!("{steps:?}") };
+        assert_eq!((error.status, error.code), (502, Some("invalid_output")));
+    }
+}
+
+#[test]
+fn a_schemas_answer_that_is_cut_or_refused_says_so() {
+    let cut = structured(&[start("m"), vec![delta("{\"n\"")], stop("max_tokens")].concat());
+    let [Step::Done(done)] = cut.as_slice() else { panic!("{cut:?}") };
+    assert_eq!((done.finish_reason, &done.text), (FinishReason::Length, &None));
+    let refused = result(json!({"is_error": true, "terminal_reason": "api_error", "stop_reason": "refusal",
+        "result": "API Error: safeguards flagged this message"}));
+    let refused = structured(&[refused]);
+    let [Step::Done(done)] = refused.as_slice() else { panic!("{refused:?}") };
+    assert_eq!((done.finish_reason, &done.text), (FinishReason::ContentFilter, &None));
+}
+
+#[test]
+fn thinking_is_a_step_of_its_own_but_a_sub_agents_is_not() {
+    let thought = |parent: Value| {
+        let delta = json!({"type": "content_block_delta", "index": 0,
+            "delta": {"type": "thinking_delta", "thinking": "hm"}});
+        json!({"type": "stream_event", "event": delta, "session_id": "s", "parent_tool_use_id": parent})
+    };
+    let begin = event(json!({"type": "content_block_start", "index": 0,
+        "content_block": {"type": "thinking", "thinking": ""}}));
+    let lines = [vec![start("m")[0].clone(), begin, thought(Value::Null), thought(json!("t"))]].concat();
+    assert_eq!(steps(&lines, true), [Step::Reasoning { text: "hm".into() }, Step::Began]);
 }

@@ -2,12 +2,13 @@
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
-use claude_exec_openai::{ApiError, ChatRequest, Models, plan};
+use claude_exec_openai::chat::ChatRequest;
+use claude_exec_openai::{ApiError, Models, plan};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 fn answer(body: &[u8]) -> Result<(), ApiError> {
-    let request = ChatRequest::parse(body)?;
+    let request = ChatRequest::parse(body)?.request;
     let models = Models::default();
     let plan = plan(&request, models.resolve(request.model.as_deref())?)?;
     plan.invocation.to_command().expect("what was planned can be started");
@@ -29,10 +30,11 @@ fn any_json() -> impl Strategy<Value = Value> {
         any::<bool>().prop_map(Value::from),
         any::<i64>().prop_map(Value::from),
         any::<f64>().prop_map(Value::from),
-        "[a-z]{0,6}|user|system|assistant|tool|text|image_url|sonnet|\u{0}|\u{200b}".prop_map(Value::from),
+        "[a-z]{0,6}|user|system|assistant|tool|text|image_url|file|function|json_schema|object|data:;base64,aGk=|https://x|\u{0}|\u{200b}".prop_map(Value::from),
     ];
     let name = "role|content|type|text|name|messages|model|stop|stream|stream_options|include_usage|\
-        max_tokens|temperature|tools|n|refusal|tool_calls|reasoning_effort|[a-z\r\n]{0,8}";
+        max_tokens|temperature|tools|n|refusal|tool_calls|reasoning_effort|image_url|url|file|file_data|function|\
+        arguments|id|tool_call_id|tool_choice|response_format|json_schema|schema|properties|[a-z\r\n]{0,8}";
     leaf.prop_recursive(5, 64, 6, move |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),

@@ -324,7 +324,7 @@ async fn refusals_have_openais_shape_and_start_nothing() {
         (post("x".repeat(1_001)), 413, json!("request_too_large"), Value::Null),
         (chat(json!({"model": "gpt-4"})), 400, json!("model_not_found"), json!("model")),
         (chat(json!({"messages": []})), 400, Value::Null, json!("messages")),
-        (chat(json!({"tools": [{}]})), 400, json!("unsupported_parameter"), json!("tools")),
+        (chat(json!({"tools": [{}]})), 400, json!("missing_required_parameter"), json!("tools[0].type")),
         (get("/v1/models/gpt-4"), 404, json!("model_not_found"), json!("model")),
         (get("/v1/nothing"), 404, json!("unknown_url"), Value::Null),
         (get("/"), 404, json!("unknown_url"), Value::Null),

@@ -18,10 +18,12 @@ mod probe;
 mod routes;
 mod serve;
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
+use tempfile::TempDir;
 use tracing_subscriber::EnvFilter;
 
 use crate::args::Args;
@@ -61,9 +63,9 @@ fn start(args: Args) -> Result<(), Failed> {
     // Two random UUIDs: 244 random bits.
     let token = [uuid::Uuid::new_v4(), uuid::Uuid::new_v4()].map(|id| id.simple().to_string()).concat();
     let token = args.api_bearer_token.clone().filter(|_| args.demo).unwrap_or(token);
-    let scratch =
-        tempfile::tempdir().map_err(|error| Failed::Broke(format!("temporary directory: {error}")))?;
-    let config = Config::new(args, &token, scratch.path())?;
+    let scratch = args.demo.then(tempfile::tempdir).transpose();
+    let scratch = scratch.map_err(|error| Failed::Broke(format!("temporary directory: {error}")))?;
+    let config = Config::new(args, &token, scratch.as_ref().map_or(Path::new(""), TempDir::path))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -17,7 +17,8 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use claude_exec::executor;
-use claude_exec_openai::{ChatRequest, Models, plan};
+use claude_exec_openai::chat::ChatRequest;
+use claude_exec_openai::{Models, plan};
 
 use client::{Client, body};
 use server::Server;
@@ -84,7 +85,7 @@ async fn through(client: &mut Client) -> f64 {
 
 /// Spawns the CLI as the server would, and reads it as the simplest program would.
 async fn bare_pipe(cli: &Path, home: &Home) -> f64 {
-    let request = ChatRequest::parse(body(PROMPT).as_bytes()).expect("the request is fine");
+    let request = ChatRequest::parse(body(PROMPT).as_bytes()).expect("the request is fine").request;
     let models = Models::default();
     let model = models.resolve(request.model.as_deref()).expect("the model is known");
     let invocation = plan(&request, model).expect("the request is fine").invocation.program(cli);

@@ -112,13 +112,22 @@ async fn two_servers_do_not_share_a_state_nor_a_port() {
 }
 
 #[tokio::test]
+async fn only_a_demo_needs_a_temporary_directory() {
+    let server = Site::fake().env("TMPDIR", "/nowhere");
+    assert_eq!(server.start().await.chat("[[text well]]").await.answer(), "well");
+    let (code, told) = refused(&server, &["--demo"]).await;
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("temporary directory"), "{told}");
+}
+
+#[tokio::test]
 async fn help_names_every_variable() {
     let output = tokio::process::Command::new(Server::binary()).arg("--help").output().await.unwrap();
     let help = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(0));
     let names = "API_BEARER_TOKEN WORKSPACE_DIR JOBS_DIR GIT_CRYPT_KEY MAX_CONCURRENCY MAX_QUEUE_DEPTH \
                  JOB_TTL_SECONDS FETCH_DEBOUNCE_SECONDS CONVERSATIONAL_TIMEOUT_SECONDS CLAUDE_BIN CHILD_ENV \
-                 EXECUTE_PERMISSION_MODE";
+                 EXECUTE_PERMISSION_MODE QUEUE_TIMEOUT_SECONDS";
     for name in names.split_whitespace() {
         assert!(help.contains(name), "{name}");
     }

@@ -10,15 +10,9 @@ use claude_exec::{Invocation, cli};
 use futures::StreamExt;
 use serde_json::json;
 
-use crate::support::cli::{Home, VERSION, path};
+use crate::support::cli::{Home, VERSION, on, path};
 use crate::support::model_api::{ModelApi, Scenario, TOOL_ANSWER, system_text, tool_results};
 use crate::support::process;
-
-/// `invocation` on the real CLI of `home`.
-fn on(home: &Home, invocation: Invocation) -> Invocation {
-    let invocation = invocation.program(path()).cwd(home.work()).model("sonnet");
-    home.env().into_iter().fold(invocation, |invocation, (name, value)| invocation.env(name, value))
-}
 
 async fn start(home: &Home, invocation: Invocation) -> Turn {
     brain::run(&LocalExecutor::new(), &on(home, invocation)).await.expect("the CLI starts")

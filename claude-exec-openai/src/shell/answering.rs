@@ -16,6 +16,7 @@ use crate::answer::{Answer, Step};
 use crate::error::ApiError;
 use crate::failure;
 use crate::models::{Model, Workspace};
+use crate::plan::Plan;
 
 /// The steps of one answer. Dropping it leaves the queue, or stops the process.
 pub(super) struct Answering {
@@ -34,17 +35,13 @@ enum State {
 }
 
 impl Answering {
-    pub(super) fn new(
-        endpoint: &OpenAi,
-        model: &Model,
-        invocation: Invocation,
-        request_id: RequestId,
-    ) -> Self {
+    pub(super) fn new(endpoint: &OpenAi, model: &Model, plan: Plan, request_id: RequestId) -> Self {
         let mut shutdown = endpoint.0.shutdown.subscribe();
         let workspace = model.workspace();
+        let answer = plan.answer();
         Self {
-            state: State::Starting(start(endpoint.clone(), workspace, invocation).boxed()),
-            answer: Answer::new(!model.is_agent()),
+            state: State::Starting(start(endpoint.clone(), workspace, plan.invocation).boxed()),
+            answer,
             // An endpoint that is gone cannot be shut down any more.
             stopped: async move {
                 if shutdown.wait_for(|down| *down).await.is_err() {

@@ -14,24 +14,20 @@ use super::builder::{OpenAi, unix_now};
 use super::frames::Frames;
 use super::record::Record;
 use super::respond;
-use crate::answer::{Collected, Done, Step};
-use crate::chunk::Chunker;
+use crate::chat::{ChatRequest, Chunker, completion};
+use crate::collected::{Collected, Whole};
+use crate::envelope::Envelope;
 use crate::error::ApiError;
 use crate::failure;
-use crate::plan::{Plan, plan};
+use crate::plan::plan;
 use crate::relay::Relay;
-use crate::request::ChatRequest;
-use crate::response::{Stamp, completion};
+use crate::stamp::Stamp;
 
 /// The response header that names what was not honoured.
 pub const IGNORED: HeaderName = HeaderName::from_static("x-claude-exec-ignored");
 
 /// The request header that asks to be refused instead: `true` or `1`.
 pub const STRICT: HeaderName = HeaderName::from_static("x-claude-exec-strict");
-
-/// Text of an answer that is sent in one piece. Far beyond any model's output; an agent that writes more is to
-/// be streamed.
-const MAX_ANSWER: usize = 16 * 1024 * 1024;
 
 /// Answers one chat request, of whatever wire.
 pub(super) async fn answer<B>(
@@ -48,67 +44,55 @@ where
     let (head, body) = request.into_parts();
     let asked = async {
         let body = read_body(&head.headers, body, endpoint.0.body_limit).await.map_err(unread)?;
-        let request = ChatRequest::parse(&body)?;
+        let ChatRequest { request, include_usage } = ChatRequest::parse(&body)?;
         let model = endpoint.0.models.resolve(request.model.as_deref())?;
         let plan = plan(&request, model)?;
         if endpoint.0.strict || is_strict(&head.headers) {
             plan.ignored.refuse()?;
         }
-        Ok((request, model, plan))
+        // The prompt is in the plan now: a long answer need not hold a long conversation twice.
+        Ok((request.stream, include_usage, model, plan))
     };
-    let (request, model, Plan { invocation, ignored }) = match asked.await {
+    let (stream, include_usage, model, plan) = match asked.await {
         Ok(asked) => asked,
         Err(error) => return refuse(error, &mut record),
     };
-    record.asked(model.name(), request.stream, &ignored);
+    record.asked(model.name(), stream, &plan.ignored);
     let stamp = Stamp {
         id: format!("chatcmpl-{}", uuid::Uuid::new_v4().simple()),
         created: unix_now(),
         model: model.name().to_owned(),
     };
-    let answering = Answering::new(&endpoint, model, invocation, request_id);
-    // The prompt is in the invocation now: a long answer need not hold a long conversation twice.
-    let (stream, include_usage) = (request.stream, request.include_usage);
-    drop(request);
+    let ignored = plan.ignored.header();
+    let answering = Answering::new(&endpoint, model, plan, request_id);
     let mut response = if stream {
-        let relay = Relay::new(Chunker::new(&stamp, include_usage));
+        let chunker: Box<dyn Envelope + Send> = Box::new(Chunker::new(&stamp, include_usage));
+        let relay = Relay::new(chunker);
         match Frames::open(answering, relay, record).await {
             Ok(frames) => event_stream(keep_alive(frames, KEEP_ALIVE_INTERVAL)),
             Err(error) => error.to_response(),
         }
     } else {
         match collect(answering).await {
-            Ok((text, done)) => {
-                let body = completion(&stamp, &text, done.finish_reason, done.usage);
-                record.end(&Ok(done));
+            Ok(whole) => {
+                let body = completion(&stamp, &whole);
+                record.end(&Ok(whole.done));
                 respond::json(body)
             }
             Err(error) => refuse(error, &mut record),
         }
     };
-    if let Some(Ok(names)) = ignored.header().map(|names| HeaderValue::from_str(&names)) {
+    if let Some(Ok(names)) = ignored.map(|names| HeaderValue::from_str(&names)) {
         response.headers_mut().insert(IGNORED, names);
     }
     response
 }
 
-async fn collect(mut answering: Answering) -> Result<(String, Done), ApiError> {
+async fn collect(mut answering: Answering) -> Result<Whole, ApiError> {
     let mut collected = Collected::default();
     while let Some(step) = answering.next().await {
-        match step {
-            Step::Text { text, paragraph } => {
-                collected.push(&text, paragraph);
-                if collected.len() > MAX_ANSWER {
-                    return Err(failure::too_long());
-                }
-            }
-            Step::Void { bytes } => collected.void(bytes),
-            Step::Done(mut done) => {
-                let text = done.text.take().unwrap_or_else(|| collected.into_string());
-                return Ok((text, done));
-            }
-            Step::Failed(error) => return Err(error),
-            Step::Began | Step::Settled => {}
+        if let Some(end) = collected.take(step) {
+            return end;
         }
     }
     Err(failure::no_result())

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::answering::Answering;
 use super::record::Record;
+use crate::envelope::Envelope;
 use crate::error::ApiError;
 use crate::relay::{Progress, Relay};
 
@@ -22,10 +23,9 @@ const HOLD_LIMIT: Duration = Duration::from_secs(45);
 const MAX_FRAME: usize = 16 * 1024;
 
 /// Chunks as they become ready; several that are ready at once are one item. Dropping it ends the turn.
-#[derive(Debug)]
 pub(super) struct Frames {
     answering: Answering,
-    relay: Relay,
+    relay: Relay<Box<dyn Envelope + Send>>,
     buffer: BytesMut,
     held: bool,
     ended: bool,
@@ -38,7 +38,11 @@ impl Frames {
     /// # Errors
     ///
     /// What the turn failed of, before any of it was shown.
-    pub(super) async fn open(answering: Answering, relay: Relay, record: Record) -> Result<Self, ApiError> {
+    pub(super) async fn open(
+        answering: Answering,
+        relay: Relay<Box<dyn Envelope + Send>>,
+        record: Record,
+    ) -> Result<Self, ApiError> {
         let buffer = BytesMut::new();
         let mut frames = Self { answering, relay, buffer, held: true, ended: false, record };
         let opened = poll_fn(|cx| frames.poll_open(cx));

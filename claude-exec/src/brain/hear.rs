@@ -54,7 +54,7 @@ impl Driver {
             .turn
             .as_ref()
             .filter(|turn| !turn.is_over())
-            .is_some_and(|turn| named.is_empty() || named.iter().any(|id| *id == turn.message_id));
+            .is_some_and(|turn| named.is_empty() || named.contains(&turn.message_id));
         if ours || self.once {
             self.pass_on(Event::Session(session));
         } else {

@@ -56,9 +56,8 @@ mod tests {
         ];
         let mut tally = Tally::default();
         for (index, named, answers) in table {
-            let mut outcome = Outcome::default();
-            outcome.result_index = index;
-            outcome.user_message_uuids = named.split_terminator(',').map(str::to_owned).collect();
+            let user_message_uuids = named.split_terminator(',').map(str::to_owned).collect();
+            let outcome = Outcome { result_index: index, user_message_uuids, ..Outcome::default() };
             assert_eq!(tally.judge(&outcome, "a"), answers, "{index:?} {named}");
         }
     }

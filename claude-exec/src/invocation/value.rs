@@ -299,12 +299,12 @@ impl Invocation {
     }
 
     /// The variables that it sets.
-    pub(crate) fn get_env(&self) -> &BTreeMap<String, OsString> {
+    pub fn get_env(&self) -> &BTreeMap<String, OsString> {
         &self.env
     }
 
-    /// False when the CLI may expand the prompt.
-    pub(crate) fn is_verbatim(&self) -> bool {
+    /// True when the prompt reaches the model as it is.
+    pub fn is_verbatim(&self) -> bool {
         !self.expand_prompt
     }
 

@@ -45,3 +45,9 @@ fn package() -> String {
     let libc = if cfg!(target_env = "musl") { "-musl" } else { "" };
     format!("claude-code-{os}-{arch}{libc}")
 }
+
+/// `invocation` on the real CLI of `home`.
+pub(crate) fn on(home: &Home, invocation: claude_exec::Invocation) -> claude_exec::Invocation {
+    let invocation = invocation.program(path()).cwd(home.work()).model("sonnet");
+    home.env().into_iter().fold(invocation, |invocation, (name, value)| invocation.env(name, value))
+}

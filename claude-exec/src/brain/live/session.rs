@@ -129,11 +129,11 @@ impl Live {
     fn begin(&self, lines: Vec<Bytes>, settings: Option<String>, id: Uuid, deadlines: Deadlines) -> Turn {
         let (turn, saying) = Turn::new(&self.bridle, id, deadlines, lines);
         let saying = Saying { settings, ..saying };
-        let said = self.bridle.owner.as_ref().map(|owner| owner.try_send(saying));
-        match said {
-            Some(Ok(())) => turn,
-            _ => Turn::refused(&self.bridle, self.retired().unwrap_or_else(Error::stopped)),
+        let said = self.bridle.owner.as_ref().is_some_and(|owner| owner.try_send(saying).is_ok());
+        if said {
+            return turn;
         }
+        Turn::refused(&self.bridle, self.retired().unwrap_or_else(Error::stopped))
     }
 
     /// Writes a past into the session without asking the model: it then receives exactly these messages before the

@@ -7,26 +7,30 @@
 //!    and no bare `retry:` (openai-python would parse an empty event).
 //! 2. `choices` is always an array; it is empty in the usage chunk alone, which comes only when asked for.
 //! 3. The role comes with the first token, so that a client's time to the first token is true.
-//! 4. The last delta is empty and carries the finish reason; then the usage chunk, when asked for; then
+//! 4. Thinking is `reasoning_content`, which the clients of other servers read; OpenAI's own ignore it.
+//! 5. A tool call's first chunk has its `index`, id and name, later ones the index and a piece of the arguments;
+//!    each chunk has one call (Pipecat reads the first alone), and indexes count from 0.
+//! 6. The last delta is empty and carries the finish reason; then the usage chunk, when asked for; then
 //!    `[DONE]`; then the body ends.
 
 use bytes::{BufMut, BytesMut};
 
+use crate::answer::Done;
+use crate::envelope::{Envelope, put_json};
 use crate::error::ApiError;
-use crate::finish::FinishReason;
-use crate::response::{Stamp, TokenUsage};
+use crate::stamp::Stamp;
 
 /// Encodes one answer's chunks into a buffer of the caller's.
 ///
 /// Everything that does not change is encoded once: a delta costs two copies and the escaping of its text.
 ///
 /// ```
-/// use claude_exec_openai::{Chunker, FinishReason, Stamp};
+/// use claude_exec_openai::{Done, Envelope, FinishReason, Stamp, chat::Chunker};
 /// let stamp = Stamp { id: "chatcmpl-1".into(), created: 7, model: "haiku".into() };
 /// let mut chunker = Chunker::new(&stamp, false);
 /// let mut wire = bytes::BytesMut::new();
 /// chunker.text("Hi", &mut wire);
-/// chunker.finish(FinishReason::Stop, None, &mut wire);
+/// chunker.finish(&Done::new(FinishReason::Stop, None), &mut wire);
 /// assert!(wire.ends_with(b"data: [DONE]\n\n"));
 /// ```
 #[derive(Debug)]
@@ -39,6 +43,8 @@ pub struct Chunker {
     text_tail: &'static [u8],
     include_usage: bool,
     begun: bool,
+    /// The ids of the calls so far: their places are their indexes.
+    calls: Vec<String>,
 }
 
 impl Chunker {
@@ -58,7 +64,7 @@ impl Chunker {
         } else {
             b"},\"logprobs\":null,\"finish_reason\":null}]}\n\n"
         };
-        Self { head, text_head, text_tail, include_usage, begun: false }
+        Self { head, text_head, text_tail, include_usage, begun: false, calls: Vec::new() }
     }
 
     /// True once a chunk has been written.
@@ -66,40 +72,13 @@ impl Chunker {
         self.begun
     }
 
-    /// Writes a piece of the answer; the first one with the role chunk before it.
-    pub fn text(&mut self, text: &str, out: &mut BytesMut) {
-        self.begin(out);
-        out.reserve(self.text_head.len() + text.len() + 2 + self.text_tail.len());
-        out.put_slice(&self.text_head);
-        serde_json::to_writer(out.writer(), text).expect("a buffer takes every byte");
-        out.put_slice(self.text_tail);
-    }
-
-    /// Writes the end of a good answer: the finish reason, the usage when asked for and known, and `[DONE]`.
-    pub fn finish(&mut self, reason: FinishReason, usage: Option<TokenUsage>, out: &mut BytesMut) {
+    /// Writes a chunk whose choice goes on from `{"index":0,"delta":{` by `delta`.
+    fn delta(&mut self, out: &mut BytesMut, delta: impl FnOnce(&mut BytesMut)) {
         self.begin(out);
         out.put_slice(&self.head);
-        out.put_slice(br#"{"index":0,"delta":{},"logprobs":null,"finish_reason":""#);
-        out.put_slice(reason.as_str().as_bytes());
-        out.put_slice(b"\"}]");
-        self.no_usage(out);
-        if let Some(usage) = usage.filter(|_| self.include_usage) {
-            out.put_slice(&self.head);
-            out.put_slice(br#"],"usage":"#);
-            serde_json::to_writer(out.writer(), &usage).expect("a buffer takes every byte");
-            out.put_slice(b"}\n\n");
-        }
-        out.put_slice(b"data: [DONE]\n\n");
-    }
-
-    /// Writes the end of a failed answer: the error object alone.
-    ///
-    /// openai-python and openai-node raise their `APIError` at it. Neither a finish reason nor `[DONE]`
-    /// follows: a client that overlooks the object must not take the answer for a whole one.
-    pub fn fail(&mut self, error: &ApiError, out: &mut BytesMut) {
-        out.put_slice(b"data: ");
-        out.put_slice(&error.to_json());
-        out.put_slice(b"\n\n");
+        out.put_slice(br#"{"index":0,"delta":{"#);
+        delta(out);
+        out.put_slice(self.text_tail);
     }
 
     fn begin(&mut self, out: &mut BytesMut) {
@@ -115,9 +94,85 @@ impl Chunker {
     }
 }
 
+impl Envelope for Chunker {
+    /// Writes a piece of the answer; the first one with the role chunk before it.
+    fn text(&mut self, text: &str, out: &mut BytesMut) {
+        self.begin(out);
+        out.reserve(self.text_head.len() + text.len() + 2 + self.text_tail.len());
+        out.put_slice(&self.text_head);
+        put_json(out, &text);
+        out.put_slice(self.text_tail);
+    }
+
+    fn reasoning(&mut self, text: &str, out: &mut BytesMut) {
+        self.delta(out, |out| {
+            out.put_slice(br#""reasoning_content":"#);
+            put_json(out, &text);
+        });
+    }
+
+    fn tool_call(&mut self, id: &str, name: &str, out: &mut BytesMut) {
+        let index = self.calls.len();
+        self.calls.push(id.to_owned());
+        self.delta(out, |out| {
+            out.put_slice(br#""tool_calls":[{"index":"#);
+            put_json(out, &index);
+            out.put_slice(br#","id":"#);
+            put_json(out, &id);
+            out.put_slice(br#","type":"function","function":{"name":"#);
+            put_json(out, &name);
+            out.put_slice(br#","arguments":""}}]"#);
+        });
+    }
+
+    fn tool_input(&mut self, id: &str, json: &str, out: &mut BytesMut) {
+        let Some(index) = self.calls.iter().rposition(|call| call == id) else { return };
+        self.delta(out, |out| {
+            out.put_slice(br#""tool_calls":[{"index":"#);
+            put_json(out, &index);
+            out.put_slice(br#","function":{"arguments":"#);
+            put_json(out, &json);
+            out.put_slice(b"}}]");
+        });
+    }
+
+    /// Writes the end of a good answer: the finish reason, the usage when asked for and known, and `[DONE]`.
+    fn finish(&mut self, done: &Done, out: &mut BytesMut) {
+        self.begin(out);
+        out.put_slice(&self.head);
+        out.put_slice(br#"{"index":0,"delta":{},"logprobs":null,"finish_reason":""#);
+        out.put_slice(done.finish_reason.as_str().as_bytes());
+        out.put_slice(b"\"}]");
+        self.no_usage(out);
+        if let Some(usage) = done.usage.filter(|_| self.include_usage) {
+            out.put_slice(&self.head);
+            out.put_slice(br#"],"usage":"#);
+            put_json(out, &usage);
+            out.put_slice(b"}\n\n");
+        }
+        out.put_slice(b"data: [DONE]\n\n");
+    }
+
+    /// Writes the end of a failed answer: the error object alone.
+    ///
+    /// openai-python and openai-node raise their `APIError` at it. Neither a finish reason nor `[DONE]`
+    /// follows: a client that overlooks the object must not take the answer for a whole one.
+    fn fail(&mut self, error: &ApiError, out: &mut BytesMut) {
+        out.put_slice(b"data: ");
+        out.put_slice(&error.to_json());
+        out.put_slice(b"\n\n");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::finish::FinishReason;
+    use crate::usage::TokenUsage;
+
+    fn done(reason: FinishReason, usage: Option<TokenUsage>) -> Done {
+        Done::new(reason, usage)
+    }
 
     fn chunker(include_usage: bool) -> Chunker {
         Chunker::new(&Stamp { id: "chatcmpl-1".into(), created: 7, model: "so\"net".into() }, include_usage)
@@ -135,7 +190,7 @@ mod tests {
         assert!(!chunker.has_begun());
         chunker.text("tok", &mut out);
         chunker.text("\"\n\u{1}ж\u{2028}", &mut out);
-        chunker.finish(FinishReason::Stop, Some(TokenUsage::default()), &mut out);
+        chunker.finish(&done(FinishReason::Stop, Some(TokenUsage::default())), &mut out);
         let rest = r#""logprobs":null,"finish_reason":null}]}"#;
         let expected = [
             format!("{HEAD}{{\"index\":0,\"delta\":{{\"role\":\"assistant\",\"content\":\"\"}},{rest}\n\n"),
@@ -155,7 +210,7 @@ mod tests {
         chunker.text("tok", &mut out);
         let usage =
             TokenUsage { prompt_tokens: 3, completion_tokens: 4, total_tokens: 7, ..Default::default() };
-        chunker.finish(FinishReason::Length, Some(usage), &mut out);
+        chunker.finish(&done(FinishReason::Length, Some(usage)), &mut out);
         let rest = r#""logprobs":null,"finish_reason":null}],"usage":null}"#;
         let details = r#""prompt_tokens_details":{"cached_tokens":0},"completion_tokens_details":{"reasoning_tokens":0}"#;
         let expected = [
@@ -173,9 +228,53 @@ mod tests {
     }
 
     #[test]
+    fn reasoning_and_calls_have_chunks_of_their_own() {
+        let (mut chunker, mut out) = (chunker(false), BytesMut::new());
+        chunker.reasoning("h\"m", &mut out);
+        for (id, name) in [("c1", "f"), ("c2", "g")] {
+            chunker.tool_call(id, name, &mut out);
+            chunker.tool_input(id, "{\"a\"", &mut out);
+            chunker.tool_input(id, ":1}", &mut out);
+        }
+        chunker.tool_input("unknown", "x", &mut out);
+        chunker.finish(&done(FinishReason::ToolCalls, None), &mut out);
+        let event = |delta: &str, finish: &str| {
+            format!(
+                "{HEAD}{{\"index\":0,\"delta\":{{{delta}}},\"logprobs\":null,\"finish_reason\":{finish}}}]}}\n\n"
+            )
+        };
+        let call = |index: u32, id: &str, name: &str| {
+            let function = format!(r#""function":{{"name":"{name}","arguments":""}}"#);
+            event(
+                &format!(r#""tool_calls":[{{"index":{index},"id":"{id}","type":"function",{function}}}]"#),
+                "null",
+            )
+        };
+        let input = |index: u32, json: &str| {
+            event(
+                &format!(r#""tool_calls":[{{"index":{index},"function":{{"arguments":"{json}"}}}}]"#),
+                "null",
+            )
+        };
+        let expected = [
+            event(r#""role":"assistant","content":"""#, "null"),
+            event(r#""reasoning_content":"h\"m""#, "null"),
+            call(0, "c1", "f"),
+            input(0, r#"{\"a\""#),
+            input(0, ":1}"),
+            call(1, "c2", "g"),
+            input(1, r#"{\"a\""#),
+            input(1, ":1}"),
+            event("", r#""tool_calls""#),
+            "data: [DONE]\n\n".to_owned(),
+        ];
+        assert_eq!(wire(out), expected.concat());
+    }
+
+    #[test]
     fn an_empty_answer_still_says_its_role() {
         let (mut chunker, mut out) = (chunker(false), BytesMut::new());
-        chunker.finish(FinishReason::Stop, Some(TokenUsage::default()), &mut out);
+        chunker.finish(&done(FinishReason::Stop, Some(TokenUsage::default())), &mut out);
         assert_eq!(wire(out).matches("\"role\":\"assistant\"").count(), 1);
     }
 
