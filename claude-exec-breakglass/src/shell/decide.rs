@@ -86,3 +86,46 @@ where
     })?;
     Ok(json(StatusCode::OK, &object!({ "approval": card, "decision": word(verdict) })))
 }
+
+/// Commits the verb of a power card, by the same way as the button, and tells the agent what it has led to.
+async fn commit(
+    shell: &Breakglass,
+    caller: &Principal,
+    session: &Session,
+    card: &str,
+    body: &DecideBody,
+    request: (Option<String>, Duration),
+) -> Result<Response<Body>, Response<Body>> {
+    let (key, patience) = request;
+    if !caller.may(Scope::Power) {
+        return Err(detail(StatusCode::FORBIDDEN, "the scope `power` is missing"));
+    }
+    let claim = session.claim_power(card).map_err(|error| refused(&error))?;
+    let nonce = body.nonce.as_deref().unwrap_or_default();
+    // Without a key of the caller's the nonce is one: it commits once.
+    let key = key.unwrap_or_else(|| nonce.to_owned());
+    let (power, who) = (shell.power().clone(), caller.actor());
+    let committed = power.commit(&who, nonce, body.phrase.as_deref(), &key).await;
+    // Refused: the card waits on.
+    let operation = committed.map_err(|refusal| power::refusal(&refusal))?;
+    let id = operation.id.clone();
+    let telling = tokio::spawn(async move {
+        let ended = power.wait(&operation.id, LONGEST_VERB).await.unwrap_or(operation);
+        let outcome = ended.outcome.map_or_else(|| "unknown".to_owned(), |outcome| outcome.to_string());
+        let is_error = !ended.outcome.is_some_and(power::Outcome::is_success);
+        let text = [ended.detail.as_deref().unwrap_or_default(), ended.stdout.as_str()].join("\n");
+        if let Err(error) = claim.done(&who.who, &ended.verb.to_string(), &outcome, text.trim(), is_error).await {
+            tracing::warn!(%error, "what a power card has led to could not be kept");
+        }
+    });
+    // Whoever hangs up has committed it all the same.
+    let _ = tokio::time::timeout(patience, telling).await;
+    let Some(operation) = shell.power().operation(&id) else {
+        return Err(detail(StatusCode::NOT_FOUND, "no such operation"));
+    };
+    let mut answer = serde_json::to_value(&operation).unwrap_or_default();
+    answer["approval"] = card.into();
+    answer["decision"] = word(Verdict::AllowOnce);
+    let status = if operation.ended.is_some() { StatusCode::OK } else { StatusCode::ACCEPTED };
+    Ok(json(status, &answer))
+}

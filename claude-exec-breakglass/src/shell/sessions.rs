@@ -43,7 +43,9 @@ where
     B::Error: fmt::Display,
 {
     let answer = match route {
-        Route::List => Ok(json(StatusCode::OK, &object!({ "sessions": shell.sessions().list() }))),
+        Route::List => shell
+            .open_sessions()
+            .map(|sessions| json(StatusCode::OK, &object!({ "sessions": sessions.list() }))),
         Route::Create => create(shell, caller, request).await,
         Route::Get(id) => find(shell, id).map(|session| json(StatusCode::OK, &session.summary())),
         Route::Patch(id) => patch(shell, caller, id, request).await,
@@ -106,7 +108,7 @@ where
 {
     let CreateBody { name, mode, model } = read_or_default(request).await?;
     check_model(model.as_deref())?;
-    let session = shell.sessions().create(name.as_deref(), mode, model).await.map_err(|error| refused(&error))?;
+    let session = shell.open_sessions()?.create(name.as_deref(), mode, model).await.map_err(|error| refused(&error))?;
     if mode == Mode::Unattended {
         note(shell, caller, session.id(), "unattended").await;
     }
@@ -140,7 +142,7 @@ async fn close(shell: &Breakglass, caller: &Principal, id: &str) -> Answer {
 async fn delete(shell: &Breakglass, caller: &Principal, id: &str) -> Answer {
     find(shell, id)?;
     note(shell, caller, id, "deleted").await;
-    shell.sessions().delete(id, &caller.actor().who).await.map_err(|error| refused(&error))?;
+    shell.open_sessions()?.delete(id, &caller.actor().who).await.map_err(|error| refused(&error))?;
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
     Ok(response)
@@ -152,7 +154,7 @@ where
     B::Error: fmt::Display,
 {
     let session = find(shell, id)?;
-    let key = key(request.headers())?;
+    let key = idempotency_key(request.headers())?;
     let begun = begin(shell, caller, &session, key, request).await?;
     let status = if begun.is_new { StatusCode::ACCEPTED } else { StatusCode::OK };
     Ok(json(status, &object!({ "turn": begun.turn, "id": begun.id.to_string() })))
@@ -202,7 +204,7 @@ where
 }
 
 async fn legacy_create(shell: &Breakglass, caller: &Principal) -> Answer {
-    let session = shell.sessions().create(None, Mode::Ask, None).await.map_err(|error| refused(&error))?;
+    let session = shell.open_sessions()?.create(None, Mode::Ask, None).await.map_err(|error| refused(&error))?;
     tracing::debug!(session = session.id(), who = caller.actor().who, "session");
     Ok(json(StatusCode::OK, &object!({ "session_id": session.id() })))
 }
@@ -220,7 +222,7 @@ where
 /// The session of this id.
 #[expect(clippy::result_large_err, reason = "the refusal is the response itself")]
 pub(super) fn find(shell: &Breakglass, id: &str) -> Result<Session, Response<Body>> {
-    match shell.sessions().find(id) {
+    match shell.open_sessions()?.find(id) {
         Found::Session(session) => Ok(session),
         Found::Deleted => Err(detail(StatusCode::GONE, "the session was deleted")),
         Found::Unknown => Err(detail(StatusCode::NOT_FOUND, "session not found")),
@@ -307,7 +309,7 @@ fn check_model(model: Option<&str>) -> Result<(), Response<Body>> {
 
 /// The one idempotency key, with or without its quotes (draft-ietf-httpapi-idempotency-key-header-07).
 #[expect(clippy::result_large_err, reason = "the refusal is the response itself")]
-fn key(headers: &HeaderMap) -> Result<Option<String>, Response<Body>> {
+pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Response<Body>> {
     let mut values = headers.get_all("idempotency-key").iter();
     let Some(value) = values.next() else { return Ok(None) };
     let value = value.to_str().unwrap_or_default();

@@ -1,0 +1,205 @@
+//! The HTTP shell: everything of this crate, mounted.
+//!
+//! Order of every request: its id, the route, [`Guard::admit`] (host, identity, scope, origin), the handler, the
+//! headers that every answer has. The power routes need nothing of sessions: with those down they answer as ever.
+
+mod decide;
+mod events;
+mod route;
+mod sessions;
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use claude_exec::http::{Body, REQUEST_ID, RequestId, detail, json};
+use http::{Method, Request, Response, StatusCode};
+use serde_json::json as object;
+
+pub use route::Route;
+
+use crate::access::{Guard, Need, Principal, Scope};
+use crate::attach::Attach;
+use crate::audit::Audit;
+use crate::power::{self, Power};
+use crate::session::Sessions;
+
+/// What answers for paths outside `/api/`: the page.
+pub type Files = dyn Fn(&Method, &str, &http::HeaderMap) -> Option<Response<Body>> + Send + Sync;
+
+/// The breakglass server. Cheap to clone.
+#[derive(Clone)]
+pub struct Breakglass {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    guard: Guard,
+    power: Power,
+    audit: Audit,
+    sessions: Result<Sessions, String>,
+    files: Box<Files>,
+}
+
+impl Breakglass {
+    /// A server of these parts, without sessions.
+    pub fn new(guard: Guard, power: Power, audit: Audit) -> Self {
+        let sessions = Err("this server has none".to_owned());
+        Self { inner: Arc::new(Inner { guard, power, audit, sessions, files: Box::new(|_, _, _| None) }) }
+    }
+
+    /// Adds sessions, or why there are none: the rest works all the same.
+    ///
+    /// # Panics
+    ///
+    /// When the server is shared already.
+    #[must_use]
+    pub fn sessions(self, sessions: Result<Sessions, String>) -> Self {
+        self.with(|inner| inner.sessions = sessions)
+    }
+
+    /// Adds the page: what answers for paths outside `/api/`, to anybody.
+    ///
+    /// # Panics
+    ///
+    /// When the server is shared already.
+    #[must_use]
+    pub fn files(
+        self,
+        files: impl Fn(&Method, &str, &http::HeaderMap) -> Option<Response<Body>> + Send + Sync + 'static,
+    ) -> Self {
+        self.with(|inner| inner.files = Box::new(files))
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Inner)) -> Self {
+        let inner = Arc::get_mut(&mut self.inner);
+        change(inner.expect("a server is put together before it is shared"));
+        self
+    }
+
+    /// Its sessions, when it has some.
+    pub fn get_sessions(&self) -> Option<&Sessions> {
+        self.inner.sessions.as_ref().ok()
+    }
+
+    /// Answers a request from `peer`, the address of the connection's other end.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future stops nothing that was begun: neither a turn nor an operation.
+    pub async fn answer<B>(&self, request: Request<B>, peer: IpAddr) -> Response<Body>
+    where
+        B: http_body::Body<Data = Bytes>,
+        B::Error: fmt::Display,
+    {
+        let id = RequestId::of(request.headers());
+        let path = request.uri().path().to_owned();
+        let route = Mounted::find(request.method(), &path);
+        let (uri, headers) = (request.uri(), request.headers());
+        let admitted = self.inner.guard.admit(request.method(), uri, headers, peer, route.need());
+        let mut response = match admitted {
+            Ok(caller) => self.respond(route, caller, &path, request).await,
+            Err(denied) => {
+                if denied.worth_recording() {
+                    self.inner.audit.refused(Some(peer), denied.detail(), &path).await;
+                }
+                denied.to_response()
+            }
+        };
+        response.headers_mut().insert(REQUEST_ID, id.to_header());
+        crate::access::protect(response.headers_mut());
+        response
+    }
+
+    async fn respond<B>(
+        &self,
+        route: Mounted<'_>,
+        caller: Option<Principal>,
+        path: &str,
+        request: Request<B>,
+    ) -> Response<Body>
+    where
+        B: http_body::Body<Data = Bytes>,
+        B::Error: fmt::Display,
+    {
+        match (route, caller) {
+            (Mounted::Health, _) => {
+                json(StatusCode::OK, &object!({ "status": "ok", "service": "claude-breakglass" }))
+            }
+            (Mounted::Power(route), Some(caller)) => power::respond(&self.inner.power, route, &caller, request).await,
+            (Mounted::Sessions(route), Some(caller)) => match &self.inner.sessions {
+                Ok(_) => sessions::respond(self, route, &caller, request).await,
+                Err(reason) => detail(StatusCode::SERVICE_UNAVAILABLE, &format!("no sessions: {reason}")),
+            },
+            (Mounted::File, _) => (self.inner.files)(request.method(), path, request.headers())
+                .unwrap_or_else(|| detail(StatusCode::NOT_FOUND, "Not Found")),
+            _ => detail(StatusCode::NOT_FOUND, "Not Found"),
+        }
+    }
+
+    /// Its sessions, on a route that is only reached when there are some.
+    fn open_sessions(&self) -> Result<&Sessions, Response<Body>> {
+        self.inner
+            .sessions
+            .as_ref()
+            .map_err(|reason| detail(StatusCode::SERVICE_UNAVAILABLE, &format!("no sessions: {reason}")))
+    }
+
+    fn audit(&self) -> &Audit {
+        &self.inner.audit
+    }
+
+    fn power(&self) -> &Power {
+        &self.inner.power
+    }
+
+    /// Ends a stream when its reader's credential does.
+    fn admit_stream(caller: &Principal, attach: Attach) -> Attach {
+        let Some(expires) = caller.expires else { return attach };
+        let left = expires.duration_since(SystemTime::now()).unwrap_or_default();
+        attach.cut_after(left).may(move || SystemTime::now() < expires)
+    }
+}
+
+impl fmt::Debug for Breakglass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Breakglass").field("guard", &self.inner.guard).finish_non_exhaustive()
+    }
+}
+
+/// What a path belongs to.
+#[derive(Debug, Clone, Copy)]
+enum Mounted<'p> {
+    Health,
+    Power(power::Route<'p>),
+    Sessions(Route<'p>),
+    /// Below `/api/`, and nothing that is known: whoever is nobody learns nothing, not even that.
+    Unknown,
+    File,
+}
+
+impl<'p> Mounted<'p> {
+    fn find(method: &Method, path: &'p str) -> Self {
+        if path == "/health" {
+            return Self::Health;
+        }
+        if let Some(route) = power::Route::find(method, path) {
+            return Self::Power(route);
+        }
+        if let Some(route) = Route::find(method, path) {
+            return Self::Sessions(route);
+        }
+        if path.starts_with("/api") { Self::Unknown } else { Self::File }
+    }
+
+    fn need(self) -> Need {
+        match self {
+            Self::Health | Self::File => Need::Nothing,
+            Self::Power(route) => Need::Scope(route.scope()),
+            Self::Sessions(route) => Need::Scope(route.scope()),
+            Self::Unknown => Need::Scope(Scope::Read),
+        }
+    }
+}
