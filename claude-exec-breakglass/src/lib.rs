@@ -37,5 +37,5 @@ pub mod log;
 pub mod power;
 pub mod redact;
 pub mod session;
-// #[cfg(feature = "http")]
-// pub mod shell;
+#[cfg(feature = "http")]
+pub mod shell;

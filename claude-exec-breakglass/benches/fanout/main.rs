@@ -9,6 +9,8 @@
 //! Each server is a process of its own on loopback, two threads; the load client is one thread of this process.
 //! Numbers of different machines, or of different runs, cannot be compared; the rows of one table can.
 
+#![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on may as well stop there")]
+
 mod client;
 mod nchan;
 mod servers;
@@ -35,7 +37,10 @@ fn main() {
     let crowds: Vec<usize> = [100, 1000, 9000].into_iter().filter(|count| *count <= most).collect();
     client::raise_file_limit();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    println!("{:28} {:>8} {:>12} {:>12} {:>12} {:>12} {:>12}", "server", "readers", "last p50 ms", "last p99 ms", "each p50 ms", "each p99 ms", "bytes/reader");
+    println!(
+        "{:28} {:>8} {:>12} {:>12} {:>12} {:>12} {:>12}",
+        "server", "readers", "last p50 ms", "last p99 ms", "each p50 ms", "each p99 ms", "bytes/reader"
+    );
     for kind in ["ours", "ours, durable", "naive broadcast", "nchan"] {
         for count in &crowds {
             let Some(server) = Server::start(kind) else {
@@ -84,7 +89,8 @@ impl Server {
             line.split_whitespace().next().and_then(|kb| kb.parse::<u64>().ok()).unwrap_or_default() * 1024
         };
         let pid = self.child.id();
-        let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+        let children =
+            std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
         of(pid) + children.split_whitespace().filter_map(|pid| pid.parse().ok()).map(of).sum::<u64>()
     }
 }
@@ -130,7 +136,11 @@ async fn replay(server: &Server) {
         times.push(client::replay(server.port, server.subscribe, REPLAY).await);
     }
     let times = sorted(times);
-    println!("\nreplay of {REPLAY} events of {REPLAY_BYTES} bytes to one reader: p50 {:.1} ms, slowest {:.1} ms", at(&times, 0.5), at(&times, 1.0));
+    println!(
+        "\nreplay of {REPLAY} events of {REPLAY_BYTES} bytes to one reader: p50 {:.1} ms, slowest {:.1} ms",
+        at(&times, 0.5),
+        at(&times, 1.0)
+    );
 }
 
 /// The same crowd with and without a reader that takes nothing, in turns.
@@ -158,8 +168,13 @@ async fn stalled(server: &Server) {
     println!();
     print_row("without a stalled reader", READERS, &alone, None);
     print_row("with one", READERS, &beside, None);
-    let p99 = |rounds: &[Round]| at(&sorted(rounds.iter().flat_map(|round| round.each.iter().copied()).collect()), 0.99);
-    println!("p99 with one / without: {:.3}; the server grew by {held} bytes in all", p99(&beside) / p99(&alone));
+    let p99 = |rounds: &[Round]| {
+        at(&sorted(rounds.iter().flat_map(|round| round.each.iter().copied()).collect()), 0.99)
+    };
+    println!(
+        "p99 with one / without: {:.3}; the server grew by {held} bytes in all",
+        p99(&beside) / p99(&alone)
+    );
 }
 
 fn sorted(mut times: Vec<f64>) -> Vec<f64> {

@@ -10,7 +10,8 @@ use tempfile::TempDir;
 const MODULE: &str = "/usr/lib/nginx/modules/ngx_nchan_module.so";
 
 pub(crate) fn start() -> Option<(Child, u16, TempDir)> {
-    if !Path::new(MODULE).is_file() || Command::new("nginx").arg("-v").stderr(Stdio::null()).status().is_err() {
+    if !Path::new(MODULE).is_file() || Command::new("nginx").arg("-v").stderr(Stdio::null()).status().is_err()
+    {
         return None;
     }
     let files = tempfile::tempdir().unwrap();

@@ -23,9 +23,19 @@ pub(super) struct Card {
     pub(super) held: bool,
 }
 
+impl Card {
+    /// The tool and its input, as they were asked for.
+    pub(super) fn shown(&self) -> (String, String) {
+        match &self.what {
+            Wanted::Tool { tool, input, .. } => (tool.clone(), input.get().to_owned()),
+            Wanted::Power { verb, reason, .. } => ("power".to_owned(), format!("{verb}: {reason}")),
+        }
+    }
+}
+
 /// What the CLI wants to know.
 pub(super) enum Wanted {
-    Tool { tool_id: Option<String>, input: Box<RawValue>, rule: Option<String> },
+    Tool { tool: String, tool_id: Option<String>, input: Box<RawValue>, rule: Option<String> },
     Power { call: Box<McpCall>, verb: String, reason: String },
 }
 
@@ -194,6 +204,8 @@ impl std::fmt::Debug for PowerClaim {
     }
 }
 
+type Taken = (u64, Card, Option<Arc<dyn Reins>>);
+
 impl Core {
     /// Answers a card: durably first, then to the CLI. `gone`: the CLI no longer waits for it.
     pub(super) async fn settle(
@@ -245,7 +257,8 @@ impl Core {
         Ok(())
     }
 
-    fn take_card(&self, name: &str, verdict: Verdict) -> Result<(u64, Card, Option<Arc<dyn Reins>>)> {
+    /// Takes a card out of its turn, with the turn's number and what answers it.
+    fn take_card(&self, name: &str, verdict: Verdict) -> Result<Taken> {
         self.change(|state| {
             let Some(running) = state.running.as_mut() else { return Err(self.no_card(name)) };
             let by_person = matches!(verdict, Verdict::AllowOnce | Verdict::AllowSession | Verdict::Deny);

@@ -15,10 +15,10 @@ use super::limits::{Limits, MAX_NAME_CHARS};
 use super::power::PowerLook;
 use super::record::Record;
 use super::story::Story;
-use super::transcript::Redact;
 use super::{event, snapshot};
 use crate::agent::{Agent, Reins};
 use crate::log::{EventId, Journal, LogStore, Resume, Window};
+use crate::redact::Redactor;
 
 /// A session that the server owns. Clones share it.
 #[derive(Clone)]
@@ -32,7 +32,7 @@ pub(super) struct Common {
     pub(super) logs: Arc<dyn LogStore>,
     pub(super) agent: Arc<dyn Agent>,
     pub(super) power: Option<Arc<dyn PowerLook>>,
-    pub(super) redact: Arc<Redact>,
+    pub(super) redactor: Redactor,
     /// The only host that the agent's ssh goes to.
     pub(super) host: String,
     pub(super) limits: Limits,
@@ -248,6 +248,11 @@ impl Session {
     pub(super) async fn end_turn(&self, by: &str) {
         self.cancel(None, by, false);
         drop(self.core.seat.lock().await);
+    }
+
+    /// The tool and the input of a card that waits, for the record.
+    pub(crate) fn card(&self, name: &str) -> Option<(String, String)> {
+        self.core.look(|state| state.running.as_ref()?.cards.get(name).map(super::cards::Card::shown))
     }
 
     /// True when it takes no more prompts.

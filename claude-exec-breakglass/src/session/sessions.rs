@@ -16,9 +16,9 @@ use super::event::Mode;
 use super::limits::Limits;
 use super::power::PowerLook;
 use super::record::Record;
-use super::transcript::Redact;
 use crate::agent::Agent;
 use crate::log::{EmbeddedLog, LogStore};
+use crate::redact::Redactor;
 
 /// How long the server remembers that a session was deleted. A bookmark that is older is none.
 const TOMBSTONE: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -64,7 +64,7 @@ pub struct SessionsBuilder {
     logs: Option<Arc<dyn LogStore>>,
     agent: Arc<dyn Agent>,
     power: Option<Arc<dyn PowerLook>>,
-    redact: Arc<Redact>,
+    redactor: Redactor,
     host: String,
     limits: Limits,
 }
@@ -82,9 +82,9 @@ impl SessionsBuilder {
         self
     }
 
-    /// Takes secrets out of what tools were given and gave back. Default is not to.
-    pub fn redact(mut self, redact: impl Fn(&str) -> String + Send + Sync + 'static) -> Self {
-        self.redact = Arc::new(redact);
+    /// What takes secrets out of all that is shown. Default is one that knows what secrets look like.
+    pub fn redactor(mut self, redactor: Redactor) -> Self {
+        self.redactor = redactor;
         self
     }
 
@@ -113,7 +113,7 @@ impl SessionsBuilder {
             logs,
             agent: self.agent,
             power: self.power,
-            redact: self.redact,
+            redactor: self.redactor,
             host: self.host,
             limits: self.limits,
             draining: watch::Sender::new(false),
@@ -151,7 +151,7 @@ impl Sessions {
             logs: None,
             agent,
             power: None,
-            redact: Arc::new(str::to_owned),
+            redactor: Redactor::new(),
             host: "devvm".to_owned(),
             limits: Limits::default(),
         }

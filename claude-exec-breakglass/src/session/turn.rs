@@ -17,7 +17,7 @@ use super::event::{
     Approval, Asked, Cancelled, Decision, Ended, Event, Mode, TurnEnd, TurnError, User, Verdict,
 };
 use super::limits::{MAX_CARDS, MAX_PROMPT_CHARS};
-use super::transcript::{INPUT_BYTES, Transcript, show_input};
+use super::transcript::{Transcript, show_input};
 use crate::agent::{Ask, Reins};
 use crate::approvals::{POWER_SERVER, POWER_TOOL, PowerAsk, READ_ONLY, is_read_only, rules};
 use crate::log::EventId;
@@ -231,8 +231,7 @@ struct Drive<'a> {
 
 impl Drive<'_> {
     async fn run(&mut self, ask: Ask) -> Ended {
-        let redact = Arc::clone(&self.core.common.redact);
-        let mut transcript = Transcript::new(self.turn, &*redact);
+        let mut transcript = Transcript::new(self.turn, self.core.common.redactor.clone());
         let saying = tokio::select! {
             said = self.core.common.agent.say(ask) => said,
             () = self.cancelled() => return Ended::Cancelled,
@@ -266,7 +265,7 @@ impl Drive<'_> {
                     }
                     Some(protocol::Event::ControlCancel(id)) => self.withdrawn(&id).await,
                     Some(event) => {
-                        if let Some(event) = transcript.take(&event, now()) {
+                        for event in transcript.take(&event, now()) {
                             self.record(event).await;
                         }
                         if self.failed.is_some() {
@@ -350,9 +349,9 @@ impl Drive<'_> {
             let _ = reins.reply(&request_id, reply).await;
             return;
         }
-        let redact = &*self.core.common.redact;
-        let shown = show_input(ask.input.get(), redact);
-        if shown.truncated || ask.input.get().len() > INPUT_BYTES {
+        let redactor = &self.core.common.redactor;
+        let shown = show_input(ask.input.get(), redactor);
+        if shown.truncated {
             let _ = reins
                 .reply(&request_id, deny("This is too long to be shown to a person. Ask for less."))
                 .await;
@@ -360,13 +359,18 @@ impl Drive<'_> {
         }
         let what = Asked::Tool {
             tool_id: ask.tool_use_id.clone().unwrap_or_default(),
-            tool: ask.tool_name,
+            tool: ask.tool_name.clone(),
             command: shown.command,
             input: shown.input,
-            description: ask.description.map(|text| redact(&text)),
+            description: ask.description.map(|text| redactor.text(&text).into_owned()),
             rule: leave.last().cloned(),
         };
-        let wanted = Wanted::Tool { tool_id: ask.tool_use_id, input: ask.input, rule: leave.pop() };
+        let wanted = Wanted::Tool {
+            tool: ask.tool_name,
+            tool_id: ask.tool_use_id,
+            input: ask.input,
+            rule: leave.pop(),
+        };
         self.ask_person(request_id, wanted, what, reins).await;
     }
 
@@ -383,7 +387,7 @@ impl Drive<'_> {
             }
         };
         if power.is_mutating(&ask.verb) {
-            let reason = (self.core.common.redact)(&ask.reason);
+            let reason = self.core.common.redactor.text(&ask.reason).into_owned();
             let what = Asked::Power { verb: ask.verb.clone(), reason: reason.clone() };
             let wanted = Wanted::Power { call: Box::new(call), verb: ask.verb, reason };
             self.ask_person(request_id, wanted, what, reins).await;

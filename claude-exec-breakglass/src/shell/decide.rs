@@ -1,6 +1,7 @@
 //! The answer to a card.
 
 use std::fmt;
+use std::time::Duration;
 
 use bytes::Bytes;
 use claude_exec::http::{Body, detail, json};
@@ -12,7 +13,14 @@ use super::Breakglass;
 use super::sessions::{find, read, record, refused, word};
 use crate::access::{Principal, Scope};
 use crate::audit;
+use crate::power;
 use crate::session::{Session, Verdict};
+
+/// How long the end of a verb is waited for when the request does not say: shorter than any proxy's patience.
+const PATIENCE: Duration = Duration::from_secs(25);
+
+/// How long the agent waits for it: longer than any verb takes.
+const LONGEST_VERB: Duration = Duration::from_secs(600);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -47,12 +55,13 @@ where
 {
     let session = find(shell, id)?;
     let key = super::sessions::idempotency_key(request.headers())?;
+    let patience = power::wait(request.headers()).unwrap_or(PATIENCE);
     let body: DecideBody = read(request).await?;
-    if let Some(nonce) = &body.nonce {
+    if body.nonce.is_some() {
         if body.decision != Decision::AllowOnce {
             return Err(detail(StatusCode::BAD_REQUEST, "a nonce belongs to `allow_once`"));
         }
-        return commit(shell, caller, &session, card, nonce, body.phrase.as_deref(), key).await;
+        return commit(shell, caller, &session, card, &body, (key, patience)).await;
     }
     let verdict = match body.decision {
         Decision::AllowOnce => Verdict::AllowOnce,
@@ -111,10 +120,14 @@ async fn commit(
     let id = operation.id.clone();
     let telling = tokio::spawn(async move {
         let ended = power.wait(&operation.id, LONGEST_VERB).await.unwrap_or(operation);
-        let outcome = ended.outcome.map_or_else(|| "unknown".to_owned(), |outcome| outcome.to_string());
+        let outcome =
+            serde_json::to_value(ended.outcome.unwrap_or(power::Outcome::Unknown)).unwrap_or_default();
+        let outcome = outcome.as_str().unwrap_or("unknown");
         let is_error = !ended.outcome.is_some_and(power::Outcome::is_success);
-        let text = [ended.detail.as_deref().unwrap_or_default(), ended.stdout.as_str()].join("\n");
-        if let Err(error) = claim.done(&who.who, &ended.verb.to_string(), &outcome, text.trim(), is_error).await {
+        // The person may have prepared another verb than the agent asked for: it is told which.
+        let detail = ended.detail.as_deref().unwrap_or_default();
+        let text = format!("{}: {detail}\n{}", ended.verb, ended.stdout);
+        if let Err(error) = claim.done(&who.who, outcome, text.trim(), is_error).await {
             tracing::warn!(%error, "what a power card has led to could not be kept");
         }
     });

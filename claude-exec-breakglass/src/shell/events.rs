@@ -8,7 +8,7 @@ use http::{HeaderMap, Request, Response, StatusCode};
 use serde_json::{json as object, value::RawValue};
 
 use super::Breakglass;
-use super::sessions::{find, ready, refused};
+use super::sessions::{find, ready};
 use crate::access::Principal;
 use crate::attach::{self, Attach, LegacyCursor};
 use crate::log::{Entry, EventId, Resume};
@@ -24,7 +24,12 @@ const NOSNIFF: HeaderName = HeaderName::from_static("x-content-type-options");
 
 type Answer = Result<Response<Body>, Response<Body>>;
 
-pub(super) async fn follow<B>(shell: &Breakglass, caller: &Principal, id: &str, request: &Request<B>) -> Answer {
+pub(super) async fn follow<B>(
+    shell: &Breakglass,
+    caller: &Principal,
+    id: &str,
+    request: &Request<B>,
+) -> Answer {
     let session = find(shell, id)?;
     let query = request.uri().query().unwrap_or_default();
     let cursor = cursor(request.headers(), query)?;

@@ -20,7 +20,7 @@ use serde_json::json as object;
 
 pub use route::Route;
 
-use crate::access::{Guard, Need, Principal, Scope};
+use crate::access::{Guard, Need, Principal, Scope, Served, protect};
 use crate::attach::Attach;
 use crate::audit::Audit;
 use crate::power::{self, Power};
@@ -98,8 +98,7 @@ impl Breakglass {
         let path = request.uri().path().to_owned();
         let route = Mounted::find(request.method(), &path);
         let (uri, headers) = (request.uri(), request.headers());
-        let admitted = self.inner.guard.admit(request.method(), uri, headers, peer, route.need());
-        let mut response = match admitted {
+        let mut response = match self.inner.guard.admit(request.method(), uri, headers, peer, route.need()) {
             Ok(caller) => self.respond(route, caller, &path, request).await,
             Err(denied) => {
                 if denied.worth_recording() {
@@ -109,7 +108,7 @@ impl Breakglass {
             }
         };
         response.headers_mut().insert(REQUEST_ID, id.to_header());
-        crate::access::protect(response.headers_mut());
+        protect(&mut response, if matches!(route, Mounted::File) { Served::Page } else { Served::Data });
         response
     }
 
@@ -128,7 +127,9 @@ impl Breakglass {
             (Mounted::Health, _) => {
                 json(StatusCode::OK, &object!({ "status": "ok", "service": "claude-breakglass" }))
             }
-            (Mounted::Power(route), Some(caller)) => power::respond(&self.inner.power, route, &caller, request).await,
+            (Mounted::Power(route), Some(caller)) => {
+                power::respond(&self.inner.power, route, &caller, request).await
+            }
             (Mounted::Sessions(route), Some(caller)) => match &self.inner.sessions {
                 Ok(_) => sessions::respond(self, route, &caller, request).await,
                 Err(reason) => detail(StatusCode::SERVICE_UNAVAILABLE, &format!("no sessions: {reason}")),
@@ -140,6 +141,7 @@ impl Breakglass {
     }
 
     /// Its sessions, on a route that is only reached when there are some.
+    #[expect(clippy::result_large_err, reason = "the refusal is the response itself")]
     fn open_sessions(&self) -> Result<&Sessions, Response<Body>> {
         self.inner
             .sessions

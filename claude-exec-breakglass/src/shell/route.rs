@@ -79,9 +79,12 @@ impl<'p> Route<'p> {
     /// What its caller has to be allowed. A power card needs more, which its handler asks for.
     pub fn scope(self) -> Scope {
         match self {
-            Self::List | Self::Get(_) | Self::Events(_) | Self::Log(_) | Self::LegacyStream(_) | Self::Method(_) => {
-                Scope::Read
-            }
+            Self::List
+            | Self::Get(_)
+            | Self::Events(_)
+            | Self::Log(_)
+            | Self::LegacyStream(_)
+            | Self::Method(_) => Scope::Read,
             _ => Scope::Chat,
         }
     }

@@ -108,7 +108,8 @@ where
 {
     let CreateBody { name, mode, model } = read_or_default(request).await?;
     check_model(model.as_deref())?;
-    let session = shell.open_sessions()?.create(name.as_deref(), mode, model).await.map_err(|error| refused(&error))?;
+    let session =
+        shell.open_sessions()?.create(name.as_deref(), mode, model).await.map_err(|error| refused(&error))?;
     if mode == Mode::Unattended {
         note(shell, caller, session.id(), "unattended").await;
     }
@@ -204,7 +205,8 @@ where
 }
 
 async fn legacy_create(shell: &Breakglass, caller: &Principal) -> Answer {
-    let session = shell.open_sessions()?.create(None, Mode::Ask, None).await.map_err(|error| refused(&error))?;
+    let session =
+        shell.open_sessions()?.create(None, Mode::Ask, None).await.map_err(|error| refused(&error))?;
     tracing::debug!(session = session.id(), who = caller.actor().who, "session");
     Ok(json(StatusCode::OK, &object!({ "session_id": session.id() })))
 }
@@ -288,7 +290,9 @@ fn unfit(error: &serde_json::Error) -> Response<Body> {
     let missing = message.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
     match missing {
         Some(field) => validation(field, "missing", "Field required"),
-        None if error.is_data() => validation("", "value_error", "has a field that is unknown or of the wrong type"),
+        None if error.is_data() => {
+            validation("", "value_error", "has a field that is unknown or of the wrong type")
+        }
         None => validation("", "json_invalid", "JSON decode error"),
     }
 }
