@@ -8,4 +8,6 @@ mod legacy;
 mod stream;
 
 pub use legacy::{LegacyCursor, follow as follow_legacy};
+#[cfg(feature = "http")]
+pub(crate) use stream::HEARTBEAT_INTERVAL as HEARTBEAT;
 pub use stream::{Attach, follow};

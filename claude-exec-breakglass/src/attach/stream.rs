@@ -14,7 +14,7 @@ use crate::session::Session;
 
 /// The silence after which a heartbeat is sent; below what common proxies take for death, and told to the client,
 /// whose watchdog counts on it.
-const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(15);
+pub(crate) const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(15);
 
 /// The longest a stream lasts, so that who may is asked anew and deploys drain.
 const CUT: Duration = Duration::from_secs(600);

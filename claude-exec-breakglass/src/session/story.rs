@@ -124,7 +124,7 @@ mod tests {
     #[test]
     fn a_turn_whose_beginning_was_trimmed_is_open_all_the_same() {
         let piece = Event::Delta(Piece { at: 1, turn: 7, block: 3, text: "x".into() });
-        assert_eq!(Story::of(&[piece.clone()]).open, Some(7));
+        assert_eq!(Story::of(std::slice::from_ref(&piece)).open, Some(7));
         assert_eq!(Story::of(&[piece, end(7)]).open, None);
         assert_eq!(Story::of(&[end(7)]).open, None);
     }

@@ -44,7 +44,7 @@ pub(super) async fn follow<B>(
         return Ok(response);
     }
     let attach = Attach::new(jitter()).pad(parameter(query, "pad") == Some("1"));
-    let attach = Breakglass::admit_stream(caller, attach);
+    let attach = shell.stream_for(caller, attach);
     let mut response = event_stream(attach::follow(&session, resume, attach));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));

@@ -11,7 +11,7 @@ mod sessions;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use claude_exec::http::{Body, REQUEST_ID, RequestId, detail, json};
@@ -21,7 +21,7 @@ use serde_json::json as object;
 pub use route::Route;
 
 use crate::access::{Guard, Need, Principal, Scope, Served, protect};
-use crate::attach::Attach;
+use crate::attach::{Attach, HEARTBEAT};
 use crate::audit::Audit;
 use crate::power::{self, Power};
 use crate::session::Sessions;
@@ -41,13 +41,15 @@ struct Inner {
     audit: Audit,
     sessions: Result<Sessions, String>,
     files: Box<Files>,
+    heartbeat: Duration,
 }
 
 impl Breakglass {
     /// A server of these parts, without sessions.
     pub fn new(guard: Guard, power: Power, audit: Audit) -> Self {
         let sessions = Err("this server has none".to_owned());
-        Self { inner: Arc::new(Inner { guard, power, audit, sessions, files: Box::new(|_, _, _| None) }) }
+        let (files, heartbeat): (Box<Files>, _) = (Box::new(|_, _, _| None), HEARTBEAT);
+        Self { inner: Arc::new(Inner { guard, power, audit, sessions, files, heartbeat }) }
     }
 
     /// Adds sessions, or why there are none: the rest works all the same.
@@ -71,6 +73,16 @@ impl Breakglass {
         files: impl Fn(&Method, &str, &http::HeaderMap) -> Option<Response<Body>> + Send + Sync + 'static,
     ) -> Self {
         self.with(|inner| inner.files = Box::new(files))
+    }
+
+    /// Sets the silence after which a stream sends a heartbeat. Default is 15 s.
+    ///
+    /// # Panics
+    ///
+    /// When the server is shared already.
+    #[must_use]
+    pub fn heartbeat(self, heartbeat: Duration) -> Self {
+        self.with(|inner| inner.heartbeat = heartbeat)
     }
 
     fn with(mut self, change: impl FnOnce(&mut Inner)) -> Self {
@@ -157,8 +169,9 @@ impl Breakglass {
         &self.inner.power
     }
 
-    /// Ends a stream when its reader's credential does.
-    fn admit_stream(caller: &Principal, attach: Attach) -> Attach {
+    /// A stream for a caller: it ends when their credential does.
+    fn stream_for(&self, caller: &Principal, attach: Attach) -> Attach {
+        let attach = attach.heartbeat(self.inner.heartbeat);
         let Some(expires) = caller.expires else { return attach };
         let left = expires.duration_since(SystemTime::now()).unwrap_or_default();
         attach.cut_after(left).may(move || SystemTime::now() < expires)
