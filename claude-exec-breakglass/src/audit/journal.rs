@@ -15,7 +15,7 @@ pub(super) const SEGMENT_BYTES: u64 = 16 * 1024 * 1024;
 const WAITING: usize = 4096;
 
 /// What a journal is written on.
-pub(super) trait Medium {
+pub(crate) trait Medium: std::fmt::Debug + Send {
     /// Writes at the end.
     fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
     /// Returns once everything written survives a power cut.
@@ -28,8 +28,8 @@ pub(super) trait Medium {
 
 /// A chain on a medium.
 #[derive(Debug)]
-pub(super) struct Journal<M> {
-    medium: M,
+pub(super) struct Journal {
+    medium: Box<dyn Medium>,
     head: Head,
     /// Bytes of the current file that are durable.
     length: u64,
@@ -47,9 +47,9 @@ pub(super) struct Taken {
     pub(super) durable: bool,
 }
 
-impl<M: Medium> Journal<M> {
-    pub(super) fn new(medium: M, head: Head, length: u64) -> Self {
-        Self { medium, head, length, untidy: false, waiting: VecDeque::new() }
+impl Journal {
+    pub(super) fn new(medium: impl Medium + 'static, head: Head, length: u64) -> Self {
+        Self { medium: Box::new(medium), head, length, untidy: false, waiting: VecDeque::new() }
     }
 
     /// Records an event. When the disk does not take it, it has not happened; with `keep` it is kept in memory
@@ -112,58 +112,11 @@ impl<M: Medium> Journal<M> {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::RefCell;
-    use std::rc::Rc;
-
+    use super::super::disk::{Disk, Shared, lock};
     use super::*;
 
-    /// Files in memory that fail when they are told to.
-    #[derive(Debug, Default)]
-    struct Disk {
-        files: Vec<Vec<u8>>,
-        /// How many more bytes it takes.
-        room: usize,
-        sync_fails: bool,
-        truncate_fails: bool,
-        synced: usize,
-    }
-
-    type Shared = Rc<RefCell<Disk>>;
-
-    impl Medium for Shared {
-        fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-            let mut disk = self.borrow_mut();
-            let fits = bytes.len().min(disk.room);
-            disk.room -= fits;
-            disk.files.last_mut().unwrap().extend_from_slice(&bytes[..fits]);
-            if fits < bytes.len() { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
-        }
-        fn sync(&mut self) -> io::Result<()> {
-            let mut disk = self.borrow_mut();
-            if disk.sync_fails {
-                return Err(io::ErrorKind::Other.into());
-            }
-            disk.synced = disk.files.last().unwrap().len();
-            Ok(())
-        }
-        fn truncate(&mut self, length: u64) -> io::Result<()> {
-            let mut disk = self.borrow_mut();
-            if disk.truncate_fails {
-                return Err(io::ErrorKind::Other.into());
-            }
-            disk.files.last_mut().unwrap().truncate(length as usize);
-            Ok(())
-        }
-        fn next(&mut self, seq: u64) -> io::Result<()> {
-            self.borrow_mut().files.push(format!("{seq}:").into_bytes());
-            self.borrow_mut().files.last_mut().unwrap().clear();
-            Ok(())
-        }
-    }
-
-    fn journal() -> (Journal<Shared>, Shared) {
-        let disk: Shared =
-            Rc::new(RefCell::new(Disk { files: vec![Vec::new()], room: usize::MAX, ..Disk::default() }));
+    fn journal() -> (Journal, Shared) {
+        let disk = Disk::with_room();
         (Journal::new(disk.clone(), Head::default(), 0), disk)
     }
 
@@ -171,7 +124,7 @@ mod tests {
         Event::Prompt { session: String::new(), text: text.to_owned() }
     }
 
-    fn append(journal: &mut Journal<Shared>, text: &str, keep: bool) -> io::Result<bool> {
+    fn append(journal: &mut Journal, text: &str, keep: bool) -> io::Result<bool> {
         let taken = journal.append(Timestamp::from_micros(0), Actor::server(), event(text), keep)?;
         Ok(taken.durable)
     }
@@ -179,7 +132,7 @@ mod tests {
     /// How many whole, chained records there are.
     fn count(disk: &Shared) -> u64 {
         let mut head = Head::default();
-        for file in &disk.borrow().files {
+        for file in &lock(disk).files {
             let text = String::from_utf8(file.clone()).unwrap();
             assert!(text.is_empty() || text.ends_with('\n'), "a torn line");
             for line in text.lines() {
@@ -194,28 +147,30 @@ mod tests {
         let (mut journal, disk) = journal();
         assert!(append(&mut journal, "a", false).unwrap());
         for room in [0, 1, 100] {
-            disk.borrow_mut().room = room;
+            lock(&disk).room = room;
             assert!(append(&mut journal, "lost", false).is_err());
             assert_eq!(count(&disk), 1, "with room for {room} bytes");
         }
-        disk.borrow_mut().room = usize::MAX;
-        disk.borrow_mut().sync_fails = true;
+        lock(&disk).room = usize::MAX;
+        lock(&disk).sync_fails = true;
         assert!(append(&mut journal, "lost", false).is_err());
-        disk.borrow_mut().sync_fails = false;
+        lock(&disk).sync_fails = false;
         assert!(append(&mut journal, "b", false).unwrap());
         assert_eq!(count(&disk), 2);
-        assert_eq!(disk.borrow().synced, disk.borrow().files[0].len());
+        let disk = lock(&disk);
+        assert_eq!(disk.synced, disk.files[0].len());
     }
 
     #[test]
     fn half_a_line_that_stays_is_cut_before_the_next_one() {
         let (mut journal, disk) = journal();
-        (disk.borrow_mut().room, disk.borrow_mut().truncate_fails) = (7, true);
+        lock(&disk).room = 7;
+        lock(&disk).truncate_fails = true;
         assert!(append(&mut journal, "lost", false).is_err());
-        assert_eq!(disk.borrow().files[0].len(), 7);
-        disk.borrow_mut().room = usize::MAX;
+        assert_eq!(lock(&disk).files[0].len(), 7);
+        lock(&disk).room = usize::MAX;
         assert!(append(&mut journal, "lost too", false).is_err(), "nothing is written behind half a line");
-        disk.borrow_mut().truncate_fails = false;
+        lock(&disk).truncate_fails = false;
         assert!(append(&mut journal, "a", false).unwrap());
         assert_eq!(count(&disk), 1);
     }
@@ -223,12 +178,12 @@ mod tests {
     #[test]
     fn what_was_kept_in_memory_is_written_first_and_in_order() {
         let (mut journal, disk) = journal();
-        disk.borrow_mut().room = 0;
+        lock(&disk).room = 0;
         for _ in 0..3 {
             assert!(!append(&mut journal, "kept", true).unwrap());
         }
         assert!(journal.is_waiting() && count(&disk) == 0);
-        disk.borrow_mut().room = usize::MAX;
+        lock(&disk).room = usize::MAX;
         assert!(append(&mut journal, "after", false).unwrap());
         assert!(!journal.is_waiting());
         assert_eq!(count(&disk), 4);
@@ -237,7 +192,7 @@ mod tests {
     #[test]
     fn memory_is_bounded_too() {
         let (mut journal, disk) = journal();
-        disk.borrow_mut().room = 0;
+        lock(&disk).room = 0;
         for _ in 0..WAITING {
             append(&mut journal, "k", true).unwrap();
         }
@@ -249,7 +204,7 @@ mod tests {
         let (mut journal, disk) = journal();
         journal.length = SEGMENT_BYTES + 1;
         append(&mut journal, "a", false).unwrap();
-        assert_eq!(disk.borrow().files.len(), 2);
+        assert_eq!(lock(&disk).files.len(), 2);
         assert_eq!(count(&disk), 1);
     }
 }

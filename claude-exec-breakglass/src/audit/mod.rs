@@ -13,6 +13,8 @@
 //! Nothing is ever deleted here. Old files may be moved away: the chain is then verified from the first that is left.
 
 mod chain;
+#[cfg(test)]
+pub(crate) mod disk;
 mod journal;
 mod record;
 mod recorder;

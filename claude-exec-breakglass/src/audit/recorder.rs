@@ -76,7 +76,7 @@ pub struct Audit {
 
 #[derive(Debug)]
 struct Inner {
-    journal: Mutex<Journal<Segments>>,
+    journal: Mutex<Journal>,
     sampling: Mutex<Sampling>,
     degraded: AtomicBool,
     verbs: Mutex<Vec<Record>>,
@@ -147,6 +147,19 @@ impl Audit {
         let audit = Self { inner: Arc::new(inner) };
         audit.write(Actor::server(), opened)?;
         Ok(audit)
+    }
+
+    /// An audit on a disk of a test's.
+    #[cfg(test)]
+    pub(crate) fn on(disk: super::disk::Shared, config: AuditConfig) -> Self {
+        let inner = Inner {
+            journal: Mutex::new(Journal::new(disk, Head::default(), 0)),
+            sampling: Mutex::default(),
+            degraded: AtomicBool::new(false),
+            verbs: Mutex::default(),
+            config,
+        };
+        Self { inner: Arc::new(inner) }
     }
 
     /// Records an event, and returns once it is durable. Texts lose their secrets and what is too long of them.

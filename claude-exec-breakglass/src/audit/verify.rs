@@ -1,11 +1,14 @@
 //! Walks a whole chain and says where it is broken.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use super::chain::{Fault, Head};
 use super::segments::Segments;
+
+/// The longest line: a text at its bound, each byte of it written as six, and the rest. What is longer is no record.
+const LINE_BYTES: u64 = 1024 * 1024;
 
 /// What [`verify`] found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,12 +61,13 @@ pub(super) fn walk(dir: &Path, mut seen: impl FnMut(&str)) -> io::Result<Walked>
         let (mut line, mut number, mut length) = (Vec::new(), 0, 0);
         loop {
             line.clear();
-            let read = reader.read_until(b'\n', &mut line)?;
+            let read = (&mut reader).take(LINE_BYTES).read_until(b'\n', &mut line)?;
             if read == 0 {
                 break;
             }
             number += 1;
-            if line.last() != Some(&b'\n') && Some(&path) == newest.as_ref() {
+            let torn = line.last() != Some(&b'\n') && (read as u64) < LINE_BYTES;
+            if torn && Some(&path) == newest.as_ref() {
                 report.torn_bytes = read as u64;
                 break;
             }

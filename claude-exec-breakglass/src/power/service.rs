@@ -343,10 +343,12 @@ impl Power {
             observed: operation.observed,
         };
         match self.inner.audit.record(actor.clone(), requested).await {
-            Ok(_) => run.audited(),
+            Ok(_) => {
+                run.audited();
+                self.update(&id, |operation| operation.state = State::Audited);
+            }
             Err(error) => run.not_audited(&error.to_string()),
         }
-        self.update(&id, |operation| operation.state = run.state());
         if run.dispatched() {
             self.update(&id, |operation| operation.state = State::Dispatched);
             let (command, limit) = (self.inner.ssh.command(verb, &id), self.inner.ssh.limit_of(verb));
@@ -453,4 +455,76 @@ impl fmt::Debug for Power {
 fn fingerprint(nonce: &str, phrase: Option<&str>) -> String {
     let digest = Sha256::new().chain_update(nonce).chain_update([0]).chain_update(phrase.unwrap_or_default());
     digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use claude_exec::executor::{Command, Scripted, executor_fn};
+
+    use super::*;
+    use crate::audit::AuditConfig;
+    use crate::audit::disk::{Disk, Shared, lock};
+
+    /// A host on which every reset is taken, and the number of them.
+    fn host(disk: &Shared, degraded_ok: bool) -> (Power, Arc<Mutex<u32>>) {
+        let resets = Arc::new(Mutex::new(0));
+        let count = resets.clone();
+        let executor = executor_fn(move |command: Command| {
+            let request = command.args.last().unwrap().to_str().unwrap().to_owned();
+            let (verb, nonce) = (request.split(' ').nth(1).unwrap(), request.split(' ').nth(3).unwrap());
+            *count.lock().unwrap() += u32::from(verb == "reset");
+            let said =
+                format!("BG1 begin {nonce} {verb} 102\nBG1 end {nonce} rc=0 status=running proof=sent\n");
+            Ok(Scripted::new().stdout(said).into_process())
+        });
+        let audit = Audit::on(disk.clone(), AuditConfig::new("/nowhere").degraded_ok(degraded_ok));
+        (Power::unchecked(Ssh::new("pve", 102, "/nowhere", "/nowhere"), executor, audit), resets)
+    }
+
+    async fn reset(power: &Power) -> Operation {
+        let actor = Actor::new("n8n", "bearer", "127.0.0.1");
+        let begun = power.begin(&actor, Verb::Reset, "it hangs").await.unwrap();
+        power.wait(&begun.id, Duration::from_secs(9)).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_refuses_the_verb() {
+        let disk = Disk::with_room();
+        let (power, resets) = host(&disk, false);
+        lock(&disk).room = 10;
+        let refused = reset(&power).await;
+        assert_eq!((refused.outcome, refused.recorded), (Some(Outcome::NotSent), false));
+        assert!(refused.detail.unwrap().starts_with("no audit record, so nothing was sent"));
+        assert_eq!((power.overview().await.audit, *resets.lock().unwrap()), ("degraded", 0));
+        lock(&disk).room = usize::MAX;
+        assert_eq!(reset(&power).await.outcome, Some(Outcome::SentNotVerified));
+        assert_eq!((power.overview().await.audit, *resets.lock().unwrap()), ("ok", 1));
+    }
+
+    #[tokio::test]
+    async fn with_the_flag_for_it_a_full_disk_refuses_nothing_and_loses_nothing() {
+        let disk = Disk::with_room();
+        let (power, resets) = host(&disk, true);
+        lock(&disk).room = 0;
+        let done = reset(&power).await;
+        assert_eq!((done.outcome, done.recorded), (Some(Outcome::SentNotVerified), false));
+        assert_eq!((power.overview().await.audit, *resets.lock().unwrap()), ("degraded", 1));
+        lock(&disk).room = usize::MAX;
+        assert!(reset(&power).await.recorded);
+        assert_eq!(power.overview().await.audit, "ok");
+        let text = String::from_utf8(lock(&disk).files[0].clone()).unwrap();
+        assert_eq!(text.lines().count(), 4, "the records that were kept are there too");
+    }
+
+    /// The disk fills up between the two records: the verb was done, and its end says that it is not recorded.
+    #[tokio::test]
+    async fn an_end_that_cannot_be_recorded_is_told() {
+        let disk = Disk::with_room();
+        let (power, _) = host(&disk, false);
+        lock(&disk).room = 700;
+        let done = reset(&power).await;
+        let text = String::from_utf8(lock(&disk).files[0].clone()).unwrap();
+        assert_eq!(text.lines().count(), 1, "{text}");
+        assert_eq!((done.outcome, done.recorded), (Some(Outcome::SentNotVerified), false));
+    }
 }
