@@ -73,7 +73,7 @@ async fn c7_a_first_turn_that_fails_spoils_nothing() {
 #[tokio::test]
 async fn one_turn_at_a_time_and_asking_twice_is_asking_once() {
     let site =
-        Site::new(|said| if said.text == "wait" { Answer::text("w").hang() } else { Answer::text("x") })
+        Site::new(|said| if said.text == "wait" { Answer::text("w and more").hang() } else { Answer::text("x") })
             .await;
     let session = site.session().await;
     let mut prompt = Prompt::new("wait", "me");
@@ -124,7 +124,7 @@ async fn c25_a_cancelled_turn_ends_as_cancelled_and_cancelling_is_idempotent() {
 #[tokio::test]
 async fn c23_as_many_turns_run_as_may() {
     let limits = Limits { turns: NonZeroUsize::new(2).unwrap(), ..Limits::default() };
-    let site = Site::with(limits, |_| Answer::text("w").hang()).await;
+    let site = Site::with(limits, |_| Answer::text("w and more").hang()).await;
     let sessions = [site.session().await, site.session().await, site.session().await];
     for session in &sessions[..2] {
         session.prompt(Prompt::new("x", "me")).await.unwrap();
@@ -297,7 +297,7 @@ async fn c26_a_cursor_is_ours_or_it_is_refused() {
 #[tokio::test]
 async fn a_closed_session_is_read_to_its_end_and_a_deleted_one_is_gone() {
     let site =
-        Site::new(|said| if said.text == "wait" { Answer::text("w").hang() } else { Answer::text("x") })
+        Site::new(|said| if said.text == "wait" { Answer::text("w and more").hang() } else { Answer::text("x") })
             .await;
     let session = site.session().await;
     let mut reader = Reader::attach(&session, None).await;

@@ -30,13 +30,14 @@ pub(crate) fn start() -> Option<(Child, u16, TempDir)> {
     );
     let path = files.path().join("nginx.conf");
     std::fs::write(&path, config).unwrap();
-    let child = Command::new("nginx").arg("-c").arg(&path).stderr(Stdio::null()).spawn().unwrap();
+    let mut child = Command::new("nginx").arg("-c").arg(&path).stderr(Stdio::null()).spawn().unwrap();
     for _ in 0..100 {
         if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
             return Some((child, port, files));
         }
         std::thread::sleep(Duration::from_millis(50));
     }
+    let _ = child.kill().and_then(|()| child.wait());
     let log = std::fs::read_to_string(files.path().join("error.log")).unwrap_or_default();
     panic!("nginx does not listen: {log}");
 }

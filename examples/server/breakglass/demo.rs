@@ -38,7 +38,6 @@ pub fn power(vmid: u32, executor: impl Executor + 'static, audit: Audit) -> Powe
 }
 
 /// An agent that follows a script.
-#[derive(Default)]
 pub struct DemoAgent;
 
 impl Agent for DemoAgent {
@@ -89,9 +88,13 @@ impl Reins for DemoReins {
 }
 
 async fn play(mut actor: Actor, prompt: String, mut ended: watch::Receiver<bool>) {
-    tokio::select! {
-        _ = ended.wait_for(|ended| *ended) => actor.event(Event::Cancelled).await,
-        () = act(&mut actor, &prompt) => {}
+    let stopped = async { ended.wait_for(|ended| *ended).await.is_ok() };
+    let was_stopped = tokio::select! {
+        stopped = stopped => stopped,
+        () = act(&mut actor, &prompt) => false,
+    };
+    if was_stopped {
+        actor.event(Event::Cancelled).await;
     }
     actor.event(Event::TurnEnd).await;
 }

@@ -62,7 +62,7 @@ async fn sessions(
     let store = Embedded::open(config.sessions_dir.join("sessions.redb")).await?;
     let store: Arc<dyn Store> = Arc::new(store);
     let agent: Arc<dyn Agent> = if config.demo {
-        Arc::new(demo::DemoAgent::default())
+        Arc::new(demo::DemoAgent)
     } else {
         check_cli(fleet.clone(), config.claude.clone());
         let verbs = Verb::ALL.map(Verb::name);
