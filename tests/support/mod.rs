@@ -5,6 +5,7 @@ pub(crate) mod cli;
 pub(crate) mod marker;
 pub(crate) mod model_api;
 pub(crate) mod process;
+pub(crate) mod proxmox;
 pub(crate) mod server;
 pub(crate) mod sshd;
 
