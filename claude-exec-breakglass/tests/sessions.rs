@@ -73,8 +73,10 @@ async fn c7_a_first_turn_that_fails_spoils_nothing() {
 #[tokio::test]
 async fn one_turn_at_a_time_and_asking_twice_is_asking_once() {
     let site =
-        Site::new(|said| if said.text == "wait" { Answer::text("w and more").hang() } else { Answer::text("x") })
-            .await;
+        Site::new(
+            |said| if said.text == "wait" { Answer::text("w and more").hang() } else { Answer::text("x") },
+        )
+        .await;
     let session = site.session().await;
     let mut prompt = Prompt::new("wait", "me");
     prompt.key = Some("k1".into());
@@ -297,8 +299,10 @@ async fn c26_a_cursor_is_ours_or_it_is_refused() {
 #[tokio::test]
 async fn a_closed_session_is_read_to_its_end_and_a_deleted_one_is_gone() {
     let site =
-        Site::new(|said| if said.text == "wait" { Answer::text("w and more").hang() } else { Answer::text("x") })
-            .await;
+        Site::new(
+            |said| if said.text == "wait" { Answer::text("w and more").hang() } else { Answer::text("x") },
+        )
+        .await;
     let session = site.session().await;
     let mut reader = Reader::attach(&session, None).await;
     session.prompt(Prompt::new("wait", "me")).await.unwrap();

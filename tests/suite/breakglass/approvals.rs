@@ -6,7 +6,7 @@ use super::Console;
 use crate::support::model_api::ModelApi;
 use crate::support::process;
 use crate::support::server::{Server, Site, Sse, Streamed};
-use crate::support::sshd::Sshd;
+use crate::support::sshd::{Sshd, keygen};
 
 /// The stand-in's script for one call of the Bash tool, and a word after it.
 fn call(command: &str) -> String {
@@ -31,17 +31,18 @@ async fn until(stream: &mut Streamed, name: &str) -> (Vec<Sse>, Value) {
 #[tokio::test]
 #[ignore = "needs the real CLI: tests/run.sh"]
 async fn a_person_approves_refuses_waits_too_long_and_cancels_over_a_real_ssh() {
-    let Some(sshd) = Sshd::start() else {
-        crate::support::left_out("approvals over a real ssh: there is no sshd (apt install openssh-server)");
-        return;
-    };
+    let Some(sshd) = Sshd::start() else { return };
+    let key = sshd.dir().join("agent_key");
+    sshd.authorize(&format!("restrict {}", keygen(&key)));
+    let pins = sshd.dir().join("known_hosts");
+    std::fs::write(&pins, sshd.known_host()).expect("it is writable");
     let api = ModelApi::start().await;
     let site = Site::real(&api)
         .breakglass()
         .env("BREAKGLASS_DEVVM_HOST", &format!("127.0.0.1:{}", sshd.port))
         .env("BREAKGLASS_DEVVM_USER", &Sshd::user())
-        .env("BREAKGLASS_DEVVM_KNOWN_HOSTS", &sshd.known_hosts().display().to_string())
-        .env("BREAKGLASS_KEY_PATH", &sshd.key().display().to_string())
+        .env("BREAKGLASS_DEVVM_KNOWN_HOSTS", &pins.display().to_string())
+        .env("BREAKGLASS_KEY_PATH", &key.display().to_string())
         .env("BREAKGLASS_APPROVAL_TIMEOUT_SECONDS", "8");
     let console = Console::start(&site).await;
     let id = console.session().await;
@@ -139,7 +140,9 @@ async fn until_end(stream: &mut Streamed) -> (Vec<Sse>, Value) {
 /// The ssh-agent with the key ends with the server, however that ends.
 async fn no_key_left(site: Site, server: Server) {
     let sessions = site.home().path().join("sessions").display().to_string();
-    let agents = || process::with_command(&sessions).into_iter().filter(|process| process.command.contains("ssh-agent"));
+    let agents = || {
+        process::with_command(&sessions).into_iter().filter(|process| process.command.contains("ssh-agent"))
+    };
     server.kill().await;
     process::until("the ssh-agent is gone", || agents().count() == 0).await;
 }
@@ -155,7 +158,10 @@ async fn the_agent_asks_for_a_power_verb_and_hears_what_became_of_it() {
     let arguments = json!({"verb": "cycle", "reason": "QMP is dead"});
     console.prompt(&id, &format!("[[tool mcp__breakglass__power {arguments}]][[next]][[text done]]")).await;
     let (_, card) = until(&mut stream, "approval").await;
-    assert_eq!((&card["kind"], &card["verb"], &card["reason"]), (&json!("power"), &json!("cycle"), &json!("QMP is dead")));
+    assert_eq!(
+        (&card["kind"], &card["verb"], &card["reason"]),
+        (&json!("power"), &json!("cycle"), &json!("QMP is dead"))
+    );
     // Leave alone does not switch anything: it takes a nonce of a prepared verb.
     assert_eq!(console.decide(&id, &card, &json!({"decision": "allow_once"})).await.status, 409);
     let forged = console.decide(&id, &card, &json!({"decision": "allow_once", "nonce": "made-up"})).await;

@@ -62,7 +62,8 @@ async fn c26_every_cursor_has_its_answer() {
     }
     assert_eq!(console.follow(&one, Some(&heads[1])).await.status, 400, "another session's");
     let ahead = heads[0].split_once('-').map(|(epoch, _)| format!("{epoch}-9999")).expect("an id");
-    for (cursor, resume) in [(heads[0].as_str(), "ok"), (&ahead, "ahead"), ("777-2", "reset"), ("0-0", "ok")] {
+    for (cursor, resume) in [(heads[0].as_str(), "ok"), (&ahead, "ahead"), ("777-2", "reset"), ("0-0", "ok")]
+    {
         let mut stream = console.follow(&one, Some(cursor)).await;
         assert_eq!(stream.next().await.expect("a verdict").json()["resume"], resume, "{cursor}");
         if resume == "ahead" || resume == "reset" {
@@ -75,7 +76,8 @@ async fn c26_every_cursor_has_its_answer() {
     let end = stream.until("end").await;
     assert_eq!((end.id, end.data.as_str()), (None, r#"{"reason":"closed"}"#));
     assert!(stream.next().await.is_none());
-    let head = console.get(&format!("/api/sessions/{one}")).await.json()["head"].as_str().expect("an id").to_owned();
+    let head =
+        console.get(&format!("/api/sessions/{one}")).await.json()["head"].as_str().expect("an id").to_owned();
     assert_eq!(console.follow(&one, Some(&head)).await.status, 204);
     assert_eq!(console.send("DELETE", &format!("/api/sessions/{one}"), "").await.status, 204);
     assert_eq!(console.follow(&one, Some(&head)).await.status, 410);
@@ -117,7 +119,8 @@ async fn the_originals_routes_answer_as_they_did() {
     let prompt = format!("/api/session/{id}/prompt");
     let mut stream = console.stream_with("GET", &format!("/api/session/{id}/stream"), &[], "").await;
     assert_eq!(stream.next().await.expect("an event").event.as_deref(), Some("caught-up"));
-    let started = console.post(&prompt, &json!({"prompt": "[[text да и да]][[silence]]", "model": null})).await;
+    let started =
+        console.post(&prompt, &json!({"prompt": "[[text да и да]][[silence]]", "model": null})).await;
     assert_eq!((started.status, started.text().as_str()), (200, r#"{"status":"started"}"#));
     let busy = console.post(&prompt, &json!({"prompt": "x"})).await;
     assert_eq!((busy.status, busy.text().as_str()), (409, r#"{"detail":"a turn is already running"}"#));

@@ -72,7 +72,8 @@ async fn nothing_acknowledged_is_lost_and_nothing_comes_twice_over_fifty_kills()
         assert_eq!(reply.status, 202, "{reply:?}");
         acknowledged.push((reply.json()["id"].as_str().expect("an id").to_owned(), text));
         let name = format!("name {kill}");
-        let renamed = console.send("PATCH", &format!("/api/sessions/{id}"), &json!({ "name": name }).to_string()).await;
+        let renamed =
+            console.send("PATCH", &format!("/api/sessions/{id}"), &json!({ "name": name }).to_string()).await;
         assert_eq!(renamed.status, 200, "{renamed:?}");
         // Somewhere between the first event and the turn's end.
         for _ in 0..random % 12 {
@@ -87,11 +88,15 @@ async fn nothing_acknowledged_is_lost_and_nothing_comes_twice_over_fifty_kills()
     let whole = whole_log(&console, &id).await;
     for client in &clients {
         for (seq, told) in &client.seen {
-            assert_eq!(whole.get(seq).map(|(_, event, data)| (event.clone(), data.clone())).as_ref(), Some(told));
+            assert_eq!(
+                whole.get(seq).map(|(_, event, data)| (event.clone(), data.clone())).as_ref(),
+                Some(told)
+            );
         }
     }
     for (id, text) in acknowledged {
-        let found: Vec<_> = whole.values().filter(|(_, event, data)| event == "user" && data.contains(&text)).collect();
+        let found: Vec<_> =
+            whole.values().filter(|(_, event, data)| event == "user" && data.contains(&text)).collect();
         assert_eq!(found.len(), 1, "{text}");
         assert_eq!(found[0].0, id);
     }

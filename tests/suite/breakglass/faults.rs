@@ -15,7 +15,8 @@ async fn scene() -> (Site, Console, String) {
 
 /// A turn's last events: the answer's text, and how it ended.
 async fn turn(console: &Console, id: &str, prompt: &str) -> (String, Value) {
-    let head = console.get(&format!("/api/sessions/{id}")).await.json()["head"].as_str().expect("an id").to_owned();
+    let head =
+        console.get(&format!("/api/sessions/{id}")).await.json()["head"].as_str().expect("an id").to_owned();
     let mut stream = console.follow(id, Some(&head)).await;
     console.prompt(id, prompt).await;
     let mut text = String::new();

@@ -19,7 +19,8 @@ impl Nginx {
     fn start(upstream: std::net::SocketAddr) -> Option<Self> {
         Command::new("nginx").arg("-v").stderr(Stdio::null()).status().ok()?;
         let dir = tempfile::Builder::new().prefix("claude-exec-nginx-").tempdir().expect("a directory");
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port();
+        let port =
+            TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port();
         let root = dir.path().display();
         let user = if rustix::process::getuid().is_root() { "user root;" } else { "" };
         let temp = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
@@ -32,7 +33,8 @@ impl Nginx {
         );
         let path = dir.path().join("nginx.conf");
         std::fs::write(&path, config).expect("writable");
-        let child = Command::new("nginx").arg("-c").arg(&path).stderr(Stdio::null()).spawn().expect("it starts");
+        let child =
+            Command::new("nginx").arg("-c").arg(&path).stderr(Stdio::null()).spawn().expect("it starts");
         let nginx = Self { child, port, _dir: dir };
         let start = Instant::now();
         while TcpStream::connect(("127.0.0.1", port)).is_err() {

@@ -172,7 +172,11 @@ fn event(block: &str) -> Option<Sse> {
         lines.map(|value| value.strip_prefix(' ').unwrap_or(value).to_owned()).collect::<Vec<_>>()
     };
     let data = field("data");
-    (!data.is_empty()).then(|| Sse { event: field("event").pop(), id: field("id").pop(), data: data.join("\n") })
+    (!data.is_empty()).then(|| Sse {
+        event: field("event").pop(),
+        id: field("id").pop(),
+        data: data.join("\n"),
+    })
 }
 
 pub(super) fn request(

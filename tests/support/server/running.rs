@@ -132,7 +132,13 @@ impl Server {
     }
 
     /// Sends a request as it is, and reads the answer as it comes; dropping it hangs up.
-    pub(crate) async fn open_with(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Streamed {
+    pub(crate) async fn open_with(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Streamed {
         client::open(self.address, client::request(method, path, headers, body.to_owned())).await
     }
 

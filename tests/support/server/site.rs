@@ -37,7 +37,8 @@ impl Site {
 
     fn new(home: Home, program: &Path) -> Self {
         let run = Marker::new(RUN);
-        let site = Self { run, home, repository: None, env: BTreeMap::new(), child_env: Vec::new(), role: "api" };
+        let site =
+            Self { run, home, repository: None, env: BTreeMap::new(), child_env: Vec::new(), role: "api" };
         let jobs = site.jobs_dir().display().to_string();
         let program = program.display().to_string();
         let own = site.run.value().to_owned();
