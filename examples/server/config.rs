@@ -79,7 +79,7 @@ impl Config {
         match args.role {
             Role::Api => {}
             Role::Breakglass => return Err(refuse("--role", "`breakglass` has a configuration of its own")),
-            Role::Afk => return Err(refuse("--role", "`afk` is not built yet; only `api` is")),
+            Role::Afk => return Err(refuse("--role", "`afk` is not built yet")),
         }
         let token = args.api_bearer_token.as_deref().unwrap_or(if args.demo { demo_token } else { "" });
         let keyring = Keyring::parse(token).map_err(|error| {
@@ -231,8 +231,8 @@ mod tests {
     #[test]
     fn each_bad_value_is_refused_with_its_name_and_the_reason() {
         let table = [
-            ("--role=breakglass", "--role: `breakglass` is not built yet; only `api` is"),
-            ("--role=afk", "--role: `afk` is not built yet; only `api` is"),
+            ("--role=breakglass", "--role: `breakglass` has a configuration of its own"),
+            ("--role=afk", "--role: `afk` is not built yet"),
             ("--max-concurrency=0", "MAX_CONCURRENCY: `0` is no whole number from 1 to 1000"),
             ("--max-concurrency=-1", "MAX_CONCURRENCY: `-1` is no whole number from 1 to 1000"),
             ("--max-concurrency=many", "MAX_CONCURRENCY: `many` is no whole number from 1 to 1000"),

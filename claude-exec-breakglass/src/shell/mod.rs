@@ -2,6 +2,7 @@
 //!
 //! Order of every request: its id, the route, [`Guard::admit`] (host, identity, scope, origin), the handler, the
 //! headers that every answer has. The power routes need nothing of sessions: with those down they answer as ever.
+//! The routes and the stream are told in `docs/wire.md`.
 
 mod decide;
 mod events;
