@@ -2,10 +2,10 @@
 //!
 //! | file | what it decides |
 //! |---|---|
-//! | [`shell`] | what a command line is made of, when it is plain enough to be judged |
-//! | [`read_only`] | which programs, with which arguments, only look |
-//! | [`rule`] | what leave for a session covers |
-//! | [`power_tool`] | the tool with which the agent asks for a power verb |
+//! | `shell` | what a command line is made of, when it is plain enough to be judged |
+//! | `read_only` | which programs, with which arguments, only look |
+//! | `rule` | what leave for a session covers |
+//! | `power_tool` | the tool with which the agent asks for a power verb |
 
 pub(crate) mod power_tool;
 mod read_only;

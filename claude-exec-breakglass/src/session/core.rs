@@ -227,6 +227,7 @@ impl Session {
     }
 
     pub(super) async fn finish(&self, reason: &str, by: Option<&str>) -> Result<()> {
+        let _door = self.core.door.lock().await;
         if self.is_closed() {
             return Ok(());
         }

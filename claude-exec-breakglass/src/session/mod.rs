@@ -10,7 +10,7 @@
 //! | `transcript` | what the CLI says, as such events (pure) |
 //! | `story` | where a session is, by its events (pure) |
 //! | `snapshot` | a session in one event (pure) |
-//! | [`agent`](Agent) | the seam to the CLI |
+//! | [`agent`](crate::agent) | the seam to the CLI |
 //! | `core`, `turn`, `cards` | one session: its state, its turns, its questions |
 //! | [`sessions`](Sessions) | all of them: made, listed, put away |
 

@@ -68,6 +68,9 @@ async fn sessions(
         let verbs = Verb::ALL.map(Verb::name);
         let deadlines = Deadlines::within(config.turn_timeout);
         let preset = invocation(&verbs).program(&config.claude).model(&config.model).deadlines(deadlines);
+        // The power key is the server's alone, whatever a person approves by mistake.
+        let hidden = config.power.iter().map(|ssh| format!("Read(/{})", ssh.key.display()));
+        let preset = preset.disallowed_tools(hidden);
         let agent = CliAgent::new(Arc::new(fleet.clone()), Arc::clone(&store), &config.sessions_dir, preset);
         Arc::new(match &config.ssh {
             Some(ssh) => agent.ssh(ssh.clone())?,
