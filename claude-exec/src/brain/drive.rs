@@ -202,7 +202,10 @@ impl Driver {
         if let Some(id) = &saying.settings {
             self.questions.add(id.clone(), Asked::settings(now, SETTINGS_LIMIT));
         }
-        self.turn = Some(Active::new(saying, now));
+        if let Some(before) = self.turn.replace(Active::new(saying, now)) {
+            // It is over, and its caller has not taken all of it yet.
+            tokio::spawn(before.into_rest().deliver());
+        }
         if let (Some(reason), Some(turn)) = (&self.reason, &mut self.turn) {
             turn.settle(Event::Error(reason.clone())); // it retired while the message was on its way
         }

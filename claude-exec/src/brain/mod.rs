@@ -8,10 +8,11 @@ mod hear;
 mod limits;
 pub mod live;
 mod order;
+pub mod pool;
 mod questions;
 mod tally;
 mod turn;
 
 #[cfg(feature = "store")]
-pub use conversation::{ConversationTurn, Conversations, Seat};
+pub use conversation::{Brain, BrainBuilder, Busy, ConversationTurn, Exchange, Message};
 pub use turn::{Turn, TurnHandle, run, run_holding};

@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::error::{Error, Result};
 use crate::invocation::{Deadlines, Held};
-use crate::protocol::{Event, McpServer};
+use crate::protocol::{Event, McpServer, Outcome};
 
 /// Orders that may wait for the driver, which is never long away; then who gives one waits.
 const ORDERS_AHEAD: usize = 16;
@@ -33,6 +33,16 @@ pub(super) struct Saying {
     pub(super) deadlines: Deadlines,
     pub(super) events: mpsc::Sender<Event>,
     pub(super) wishes: watch::Receiver<Wish>,
+    /// Who is told of the end, whether the events are read or not.
+    pub(super) ended: Option<oneshot::Sender<Ending>>,
+}
+
+/// What a turn came to.
+#[derive(Debug)]
+pub(super) struct Ending {
+    pub(super) result: Result<Box<Outcome>>,
+    /// The answer as far as it was said.
+    pub(super) said: String,
 }
 
 /// What anyone with a handle may ask.

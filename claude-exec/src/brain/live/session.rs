@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::json;
 use serde_json::value::RawValue;
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -16,7 +17,7 @@ use super::limits::Vitals;
 use super::options::TurnOptions;
 use super::spare::{Spare, memory};
 use super::turn::LiveTurn;
-use crate::brain::order::{self, Bridle, Saying};
+use crate::brain::order::{self, Bridle, Ending, Saying};
 use crate::brain::turn::Turn;
 use crate::error::{Error, Result};
 use crate::executor::{Control, Executor};
@@ -92,15 +93,49 @@ impl Live {
     /// Begins a turn. Content or options that no turn can have end it with an error, cost nothing, and leave the
     /// session as it was; so does a process that is gone, but then `finish` gives no session back.
     pub fn say(mut self, content: impl Into<Content>, options: &TurnOptions) -> LiveTurn {
+        let turn = self.begin_saying(&content.into(), options, None);
+        LiveTurn::new(turn, self)
+    }
+
+    /// As [`say`](Self::say), for an owner who gets the session back whether the turn is read or not.
+    pub(in crate::brain) fn say_apart(
+        mut self,
+        content: &Content,
+        options: &TurnOptions,
+    ) -> (Turn, impl Future<Output = (Ending, Option<Self>)> + Send + use<>) {
+        let (ended, ending) = oneshot::channel();
+        let turn = self.begin_saying(content, options, Some(ended));
+        let back = async move {
+            let ending = ending.await;
+            let ending = ending.unwrap_or_else(|_| Ending {
+                result: Err(self.retired().unwrap_or_else(Error::stopped)),
+                said: String::new(),
+            });
+            self.used(ending.result.as_ref().ok().and_then(|outcome| outcome.session_id.clone()));
+            (ending, Some(self).filter(|live| live.retired().is_none()))
+        };
+        (turn, back)
+    }
+
+    fn begin_saying(
+        &mut self,
+        content: &Content,
+        options: &TurnOptions,
+        ended: Option<oneshot::Sender<Ending>>,
+    ) -> Turn {
         let deadlines = options.get_deadlines().unwrap_or(self.deadlines);
-        let turn = match self.prepare(&content.into(), options) {
+        match self.prepare(content, options) {
             Ok((lines, settings, id)) => {
                 self.turns += 1;
-                self.begin(lines, settings, id, deadlines)
+                self.begin(lines, settings, id, deadlines, ended)
             }
-            Err(error) => Turn::refused(&self.bridle, error),
-        };
-        LiveTurn::new(turn, self)
+            Err(error) => {
+                if let Some(ended) = ended {
+                    let _left = ended.send(Ending { result: Err(error.clone()), said: String::new() });
+                }
+                Turn::refused(&self.bridle, error)
+            }
+        }
     }
 
     fn prepare(
@@ -126,9 +161,16 @@ impl Live {
         Ok((lines, settings, id))
     }
 
-    fn begin(&self, lines: Vec<Bytes>, settings: Option<String>, id: Uuid, deadlines: Deadlines) -> Turn {
+    fn begin(
+        &self,
+        lines: Vec<Bytes>,
+        settings: Option<String>,
+        id: Uuid,
+        deadlines: Deadlines,
+        ended: Option<oneshot::Sender<Ending>>,
+    ) -> Turn {
         let (turn, saying) = Turn::new(&self.bridle, id, deadlines, lines);
-        let saying = Saying { settings, ..saying };
+        let saying = Saying { settings, ended, ..saying };
         let said = self.bridle.owner.as_ref().is_some_and(|owner| owner.try_send(saying).is_ok());
         if said {
             return turn;
@@ -158,7 +200,7 @@ impl Live {
                     check_content(&content)?;
                     let id = Uuid::new_v4();
                     lines.push(content.to_past_line(id));
-                    let turn = self.begin(std::mem::take(&mut lines), None, id, self.deadlines);
+                    let turn = self.begin(std::mem::take(&mut lines), None, id, self.deadlines, None);
                     let outcome = turn.outcome().await?;
                     if !outcome.is_success() {
                         return Err(Error::failed("writing history", outcome.error_message()));
@@ -215,6 +257,11 @@ impl Live {
     pub async fn close(mut self) {
         self.bridle.owner = None;
         let _gone = self.bridle.status.wait_for(|status| status.gone).await;
+    }
+
+    /// Turns it has had, replayed ones not counted.
+    pub fn turns(&self) -> u32 {
+        self.turns
     }
 
     /// What [`Limits::verdict`](super::Limits::verdict) judges.
