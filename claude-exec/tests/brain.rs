@@ -1,6 +1,7 @@
 //! Conversations over a scripted CLI: they go on, one turn at a time.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+use std::future::ready;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -274,10 +275,13 @@ async fn a_guard_is_held_until_the_turn_has_ended() {
     }
     let brain = brain(&cli());
     let dropped = Arc::new(AtomicBool::new(false));
-    let mut turn = brain.say("a", Message::new("hang").holding(Guard(Arc::clone(&dropped)))).await.unwrap();
+    let mut turn =
+        brain.say("a", Message::new("hang").after(ready(Ok(Guard(Arc::clone(&dropped)))))).await.unwrap();
     until_text(&mut turn).await;
     assert!(!dropped.load(Ordering::SeqCst));
     turn.interrupt();
     assert!(turn.outcome().await.is_err() && dropped.load(Ordering::SeqCst));
-    assert!(brain.say("", Message::new("x").holding(Guard(dropped))).await.is_err());
+    let refused = ready(Err::<(), _>(Error::queue_full(1)));
+    let refused = brain.say("a", Message::new("x").after(refused)).await;
+    assert!(refused.unwrap_err().is_queue_full());
 }

@@ -158,7 +158,6 @@ impl Driver {
                     self.leave();
                 }
                 Next::Order(Order::Ask(question)) => self.ask(question),
-                Next::Order(Order::Write(line)) => self.write(line),
                 Next::Order(Order::Reply { request_id, line, done }) => {
                     let _left = done.send(self.reply(&request_id, line));
                 }

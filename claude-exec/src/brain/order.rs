@@ -49,8 +49,6 @@ pub(super) struct Ending {
 pub(super) enum Order {
     /// A control request, and who waits for its answer.
     Ask(Question),
-    /// A line that nothing answers.
-    Write(Bytes),
     /// The answer to a control request of the CLI's.
     Reply { request_id: String, line: Bytes, done: oneshot::Sender<Result<()>> },
 }
@@ -130,11 +128,6 @@ pub(super) async fn reply(orders: &mpsc::Sender<Order>, request_id: &str, line: 
     let order = Order::Reply { request_id: request_id.to_owned(), line, done };
     orders.send(order).await.map_err(|_| gone())?;
     answered.await.unwrap_or_else(|_| Err(gone()))
-}
-
-/// Has the driver write a line that nothing answers.
-pub(super) async fn write(orders: &mpsc::Sender<Order>, line: Bytes) -> Result<()> {
-    orders.send(Order::Write(line)).await.map_err(|_| gone())
 }
 
 fn gone() -> Error {

@@ -67,7 +67,12 @@ fn admit(
     }
 }
 
-async fn respond(app: &App, route: Route<'_>, caller: &str, request: Request<Incoming>) -> Response<Body> {
+async fn respond(
+    app: &Arc<App>,
+    route: Route<'_>,
+    caller: &str,
+    request: Request<Incoming>,
+) -> Response<Body> {
     let draining = app.phases.now() > Phase::Serving;
     match route {
         Route::Health => status::health(app),

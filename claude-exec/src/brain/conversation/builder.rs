@@ -18,19 +18,31 @@ use crate::store::{Memory, Store};
 /// Builds a [`Brain`].
 #[must_use]
 pub struct BrainBuilder {
-    executor: Arc<dyn Executor>,
-    pool: Option<Pool>,
+    processes: Processes,
     invocation: Invocation,
     store: Option<Arc<dyn Store>>,
     locks: Option<PathBuf>,
     busy: Busy,
 }
 
+/// Where its processes come from.
+enum Processes {
+    Of(Box<dyn Executor>),
+    From(Pool),
+}
+
 impl BrainBuilder {
     pub(super) fn new(executor: impl Executor + 'static) -> Self {
+        Self::with(Processes::Of(Box::new(executor)))
+    }
+
+    pub(super) fn on(pool: Pool) -> Self {
+        Self::with(Processes::From(pool))
+    }
+
+    fn with(processes: Processes) -> Self {
         Self {
-            executor: Arc::new(executor),
-            pool: None,
+            processes,
             invocation: Invocation::conversational(""),
             store: None,
             locks: None,
@@ -43,12 +55,6 @@ impl BrainBuilder {
     /// [`Invocation::conversational`].
     pub fn invocation(mut self, invocation: Invocation) -> Self {
         self.invocation = invocation;
-        self
-    }
-
-    /// Takes its processes from `pool`, so that others can take from it too. Default is one of its own.
-    pub fn pool(mut self, pool: Pool) -> Self {
-        self.pool = Some(pool);
         self
     }
 
@@ -83,9 +89,9 @@ impl BrainBuilder {
     pub fn build(self) -> Result<Brain> {
         self.invocation.to_live_command()?;
         self.invocation.check()?;
-        let pool = match self.pool {
-            Some(pool) => pool,
-            None => Pool::builder(self.executor).build()?,
+        let pool = match self.processes {
+            Processes::From(pool) => pool,
+            Processes::Of(executor) => Pool::builder(executor).build()?,
         };
         let shared = Shared {
             pool,

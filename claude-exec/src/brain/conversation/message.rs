@@ -4,11 +4,17 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Mutex;
 
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use serde_json::Value;
 
 use super::line::Busy;
 use crate::brain::live::TurnOptions;
+use crate::error::Result;
 use crate::protocol::Content;
+
+/// Gives what a turn holds until its end.
+pub(super) type Admission = BoxFuture<'static, Result<Box<dyn Send>>>;
 
 /// What is said to a conversation: text or content blocks, with the options of this turn.
 ///
@@ -26,8 +32,8 @@ pub struct Message {
     pub(super) model: Option<String>,
     pub(super) system_prompt: Option<String>,
     pub(super) cwd: Option<PathBuf>,
-    /// Locked by nobody: so that a message can be shared though its guard cannot.
-    pub(super) guard: Option<Mutex<Box<dyn Send>>>,
+    /// Locked by nobody: so that a message can be shared though a future cannot.
+    pub(super) admission: Option<Mutex<Admission>>,
 }
 
 impl Message {
@@ -40,7 +46,7 @@ impl Message {
             model: None,
             system_prompt: None,
             cwd: None,
-            guard: None,
+            admission: None,
         }
     }
 
@@ -76,9 +82,14 @@ impl Message {
         self
     }
 
-    /// Holds `guard` until the turn has ended: the place for a slot.
-    pub fn holding(mut self, guard: impl Send + 'static) -> Self {
-        self.guard = Some(Mutex::new(Box::new(guard)));
+    /// Waits for `admission` when it is this turn's time, and holds what it gives until the turn has ended: a slot.
+    /// Turns that wait for their own conversation so take no slot from others.
+    pub fn after<G: Send + 'static>(
+        mut self,
+        admission: impl Future<Output = Result<G>> + Send + 'static,
+    ) -> Self {
+        let admission = async { Ok(Box::new(admission.await?) as Box<dyn Send>) };
+        self.admission = Some(Mutex::new(admission.boxed()));
         self
     }
 }

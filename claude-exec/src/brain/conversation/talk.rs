@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::oneshot;
 
@@ -66,9 +66,14 @@ struct Hold {
 }
 
 impl Brain {
-    /// Begins to build a brain whose processes run on `executor`.
+    /// Begins to build a brain whose processes run on `executor`, in a pool of its own.
     pub fn builder(executor: impl Executor + 'static) -> BrainBuilder {
         BrainBuilder::new(executor)
+    }
+
+    /// Begins to build a brain whose processes come from `pool`, which others may use too.
+    pub fn on(pool: Pool) -> BrainBuilder {
+        BrainBuilder::on(pool)
     }
 
     /// Says something to the conversation `id`, and gives its turn once that has begun.
@@ -109,6 +114,11 @@ impl Brain {
         busy: Busy,
     ) -> Result<ConversationTurn> {
         let lock = self.lock(id, busy).await?;
+        let admission = message.admission.take().map(Mutex::into_inner);
+        let guard = match admission {
+            Some(Ok(admission)) => Some(admission.await?),
+            _ => None,
+        };
         let (claimed, stored, is_first) = self.open(id, &message).await?;
         let (live, slot) = claimed.into_parts();
         let session_id = stored.record.session_id.clone();
@@ -116,7 +126,6 @@ impl Brain {
         place.begun(turn.handle());
         let (done, is_done) = oneshot::channel();
         let (shared, id) = (Arc::clone(&self.shared), id.to_owned());
-        let guard = message.guard.take();
         tokio::spawn(async move {
             let hold = Hold { place, lock };
             let (ending, live) = ending.await;

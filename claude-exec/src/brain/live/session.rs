@@ -39,6 +39,8 @@ pub struct Live {
     base: BTreeMap<String, OsString>,
     /// The settings it has now.
     settings: BTreeMap<&'static str, String>,
+    /// The end of a replayed past, which nothing answers: it goes out with the next message.
+    ahead: Vec<Bytes>,
 }
 
 /// A message of a past that the CLI has not lived through.
@@ -87,6 +89,7 @@ impl Live {
             verbatim: invocation.is_verbatim(),
             base,
             settings,
+            ahead: Vec::new(),
         }
     }
 
@@ -146,7 +149,7 @@ impl Live {
         check_content(content)?;
         let wanted = options.to_env(&self.base)?;
         let id = Uuid::new_v4(); // fresh, or the CLI drops the message without a word
-        let mut lines = Vec::new();
+        let mut lines = std::mem::take(&mut self.ahead);
         let mut settings = None;
         if wanted != self.settings {
             let changed: BTreeMap<_, _> =
@@ -188,8 +191,8 @@ impl Live {
     /// # Cancel safety
     ///
     /// Dropping the future ends the process.
-    pub async fn replay(self, past: impl IntoIterator<Item = Past>) -> Result<Self> {
-        let mut lines = Vec::new();
+    pub async fn replay(mut self, past: impl IntoIterator<Item = Past>) -> Result<Self> {
+        let mut lines = std::mem::take(&mut self.ahead);
         for message in past {
             match message {
                 Past::Assistant(content) => {
@@ -208,9 +211,7 @@ impl Live {
                 }
             }
         }
-        for line in lines {
-            order::write(&self.bridle.orders, line).await?;
-        }
+        self.ahead = lines;
         Ok(self)
     }
 
