@@ -13,6 +13,7 @@ mod suite {
     mod model_api;
     mod openai_python;
     mod original_faults;
+    mod pool;
     mod processes;
     mod recordings;
     mod stalled;

@@ -304,6 +304,13 @@ impl Invocation {
         self.agent_name.as_deref()
     }
 
+    /// Without what `initialize` carries.
+    #[cfg(feature = "runtime")]
+    pub(crate) fn uninitialized(mut self) -> Self {
+        (self.initialize, self.mcp_servers) = Default::default();
+        self
+    }
+
     /// The variables that it sets.
     pub fn get_env(&self) -> &BTreeMap<String, OsString> {
         &self.env
