@@ -13,8 +13,10 @@ mod suite {
     mod metrics;
     mod model_api;
     mod openai_python;
+    mod openai_surface;
     mod original_faults;
     mod pool;
+    mod power;
     mod processes;
     mod recordings;
     mod stalled;

@@ -138,6 +138,12 @@ pub(crate) fn invalid_output() -> ApiError {
     ApiError::new(502, SERVER, "the model gave no JSON that fits the schema").code("invalid_output")
 }
 
+/// The CLI has not taken the schema over: it would ask the model for text.
+pub(crate) fn schema_dropped() -> ApiError {
+    ApiError::new(400, "invalid_request_error", "the CLI does not take this JSON schema; simplify it")
+        .code("invalid_json_schema")
+}
+
 /// The answer is longer than one object may be.
 pub(crate) fn too_long() -> ApiError {
     ApiError::new(502, SERVER, "the answer is too long for one piece; stream it")
@@ -166,6 +172,15 @@ fn quota(message: &str) -> ApiError {
 /// The turn was ended by the server, as at a shutdown.
 pub(crate) fn stopped() -> ApiError {
     ApiError::new(503, SERVER, "the turn was stopped before its end").code("interrupted")
+}
+
+/// The code of a turn that its caller cancelled by another request.
+pub(crate) const CANCELLED: &str = "cancelled";
+
+/// The turn's caller cancelled it.
+#[cfg(feature = "http")]
+pub(crate) fn cancelled() -> ApiError {
+    ApiError::new(409, "invalid_request_error", "the response was cancelled").code(CANCELLED).final_answer()
 }
 
 fn is_too_long(words: &str) -> bool {

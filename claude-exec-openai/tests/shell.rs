@@ -437,3 +437,80 @@ async fn it_mounts_in_axum() {
     let body = response.into_body().collect().await.unwrap().to_bytes();
     assert!(body.ends_with(b"data: [DONE]\n\n"));
 }
+
+#[tokio::test]
+async fn the_accounts_limits_are_headers_of_good_and_bad_answers() {
+    let line = |status: &str| {
+        let info = json!({"status": status, "resetsAt": 4_102_444_800u64, "rateLimitType": "five_hour",
+            "utilization": 0.5});
+        Bytes::from(format!(
+            "{}\n",
+            json!({"type": "rate_limit_event", "rate_limit_info": info, "session_id": "s"})
+        ))
+    };
+    for stream in [false, true] {
+        let script = Scripted::new().stdout(line("rejected")).stdout(refusal(429)).exit(1);
+        let (builder, _, _) = endpoint(script, 1, 0);
+        let response = call(&builder.build().unwrap(), chat(json!({"stream": stream}))).await;
+        assert_eq!(response.status(), 429);
+        assert_eq!(header(&response, "x-ratelimit-remaining-requests"), Some("0"));
+        assert!(header(&response, "x-ratelimit-reset-requests").unwrap().ends_with('s'));
+        // The reset is years away: no client is to wait for it.
+        assert!(header(&response, "retry-after").unwrap().parse::<u64>().unwrap() > 1_000_000);
+        assert_eq!(header(&response, "x-should-retry"), Some("false"));
+    }
+    let script = Scripted::new().stdout(line("allowed_warning")).stdout(support::answered("Hi.")).exit(0);
+    let (builder, _, _) = endpoint(script, 1, 0);
+    let response = call(&builder.build().unwrap(), chat(json!({}))).await;
+    assert_eq!(response.status(), 200);
+    assert_eq!(header(&response, "x-ratelimit-remaining-requests"), None);
+    assert_eq!(header(&response, "x-ratelimit-utilization"), Some("0.5"));
+    assert_eq!(header(&response, "x-ratelimit-kind"), Some("five_hour"));
+}
+
+#[tokio::test]
+async fn hostile_bodies_are_refused_on_every_path_and_start_nothing() {
+    let (builder, _, started) = endpoint(Scripted::answer("x"), 1, 0);
+    let endpoint = builder.build().unwrap();
+    let nested = |open: &str, close: &str| {
+        format!("{{\"messages\":{0}1{1},\"input\":{0}1{1}}}", open.repeat(5_000), close.repeat(5_000))
+    };
+    let text = |content: &str| {
+        let messages = format!("[{{\"role\":\"user\",\"content\":{content}}}]");
+        format!("{{\"messages\":{messages},\"input\":{messages}}}")
+    };
+    let bodies = [
+        String::new(),
+        "{".to_owned(),
+        "[]".to_owned(),
+        "null".to_owned(),
+        nested("[", "]"),
+        nested("{\"a\":", "}"),
+        format!("{{\"messages\":[{}1],\"input\":[{}1]}}", "1,".repeat(300_000), "1,".repeat(300_000)),
+        text("null"),
+        text("7"),
+        text("\"\\ud800\""),
+        text("\"\\u0000\""),
+        text("[{\"type\":\"text\",\"text\":7}]"),
+        text("[{\"type\":\"input_audio\"}]"),
+        text("\"hi\"").replace("\"user\"", "\"king\""),
+        text("\"hi\"").replace("\"role\"", "\"role\":\"user\",\"role\""),
+        text("\"hi\"").replace("}]}", "}],\"temperature\":\"0.5\"}"),
+        text("\"hi\"").replace("}]}", "}],\"temperature\":1e999}"),
+        text("\"hi\"").replace("}]}", "}],\"stream\":\"yes\"}"),
+        format!("{{\"x\":\"{}\"}}", "x".repeat(10 * 1024 * 1024)),
+        "x".repeat(17 * 1024 * 1024),
+    ];
+    for path in ["/v1/chat/completions", "/v1/responses", "/v1/messages"] {
+        for body in &bodies {
+            let mut request = post(body.clone());
+            *request.uri_mut() = path.parse().unwrap();
+            let response = call(&endpoint, request).await;
+            let status = response.status().as_u16();
+            assert!([400, 413].contains(&status), "{status} {path} {body:.60}");
+            let error = &parsed(&support::text(response).await)["error"];
+            assert!(error["type"].is_string() && error["message"].is_string(), "{path} {body:.60}");
+        }
+    }
+    assert_eq!(started.count(), 0);
+}

@@ -7,7 +7,7 @@ use crate::json::Json;
 use crate::media;
 use crate::read::{self, missing, wrong_type};
 use crate::request::joined;
-use crate::tool::{OpenCalls, check_name};
+use crate::tool::{OpenCalls, check_name, parsed_arguments};
 
 /// Messages in one request. The model's context is full long before; this bounds what is built from them.
 pub const MAX_MESSAGES: usize = 2_048;
@@ -154,7 +154,7 @@ impl Reader<'_> {
         let name = read::required_str(function, "name", &*param)?;
         check_name(&param, name)?;
         let param = format!("{at}.function.arguments");
-        let input = arguments(&param, read::required_str(function, "arguments", &*param)?)?;
+        let input = parsed_arguments(&param, read::required_str(function, "arguments", &*param)?)?;
         Ok(Block::ToolUse { id: id.to_owned(), name: name.to_owned(), input })
     }
 
@@ -259,15 +259,6 @@ fn part_text(at: &str, field: &str, item: &Json<'_>) -> Result<Block, ApiError> 
     Ok(Block::Text { text: read::text(&param, read::required_str(item, field, &*param)?)? })
 }
 
-/// The arguments of an earlier call: an object, written as a string. Nothing at all is an empty one.
-pub(crate) fn arguments(param: &str, text: &str) -> Result<serde_json::Value, ApiError> {
-    let text = if text.trim().is_empty() { "{}" } else { text };
-    match Json::parse(text.as_bytes()) {
-        Ok(object @ Json::Object(_)) => Ok(object.to_value()),
-        _ => Err(ApiError::invalid(param, "must be a JSON object, written as a string")),
-    }
-}
-
 /// The texts of a content as one, a blank line between parts.
 fn texts(content: &[Block]) -> String {
     let texts = content.iter().filter_map(|block| match block {
@@ -320,7 +311,7 @@ mod tests {
     #[test]
     fn pictures_and_files_are_blocks() {
         let messages = r#"[{"role":"user","content":[
-            {"type":"image_url","image_url":{"url":"data:image/png;base64,iVBORw0KGgo=","detail":"low"}},
+            {"type":"image_url","image_url":{"url":"data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAIAAAABCAIAAAA=","detail":"low"}},
             {"type":"image_url","image_url":{"url":"https://example.com/x.png"}},
             {"type":"file","file":{"filename":"a.pdf","file_data":"data:application/pdf;base64,JVBERi0x"}},
             {"type":"text","text":"what?"}]}]"#;
@@ -330,7 +321,7 @@ mod tests {
             data: data.into(),
         };
         let expected = vec![
-            Block::Image { source: base64("image/png", "iVBORw0KGgo=") },
+            Block::Image { source: base64("image/png", "iVBORw0KGgoAAAANSUhEUgAAAAIAAAABCAIAAAA=") },
             Block::Image { source: Source::Url { url: "https://example.com/x.png".into() } },
             Block::Document { source: base64("application/pdf", "JVBERi0x"), title: Some("a.pdf".into()) },
             Block::text("what?"),
