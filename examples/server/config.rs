@@ -79,7 +79,7 @@ impl Config {
         match args.role {
             Role::Api => {}
             Role::Breakglass => return Err(refuse("--role", "`breakglass` is not built yet; only `api` is")),
-            Role::Afk => return Err(refuse("--role", "`afk` is not built yet; only `api` is")),
+            Role::Afk => return Err(refuse("--role", "`afk` has a configuration of its own")),
         }
         let token = args.api_bearer_token.as_deref().unwrap_or(if args.demo { demo_token } else { "" });
         let keyring = Keyring::parse(token).map_err(|error| {
@@ -142,11 +142,11 @@ impl Config {
     }
 }
 
-fn refuse(name: &'static str, reason: impl Into<String>) -> Refused {
+pub fn refuse(name: &'static str, reason: impl Into<String>) -> Refused {
     Refused { name, reason: reason.into() }
 }
 
-fn number(name: &'static str, text: &str, least: u64, most: u64) -> Result<u64, Refused> {
+pub fn number(name: &'static str, text: &str, least: u64, most: u64) -> Result<u64, Refused> {
     text.trim()
         .parse()
         .ok()
@@ -154,11 +154,11 @@ fn number(name: &'static str, text: &str, least: u64, most: u64) -> Result<u64, 
         .ok_or_else(|| refuse(name, format!("`{text}` is no whole number from {least} to {most}")))
 }
 
-fn seconds(name: &'static str, text: &str, least: u64, most: u64) -> Result<Duration, Refused> {
+pub fn seconds(name: &'static str, text: &str, least: u64, most: u64) -> Result<Duration, Refused> {
     number(name, text, least, most).map(Duration::from_secs)
 }
 
-fn absolute(name: &'static str, path: OsString) -> Result<PathBuf, Refused> {
+pub fn absolute(name: &'static str, path: OsString) -> Result<PathBuf, Refused> {
     let path = PathBuf::from(path);
     if path.is_absolute() {
         Ok(path)

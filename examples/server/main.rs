@@ -5,6 +5,7 @@
 
 #![expect(unreachable_pub, reason = "in a binary, `pub` says what a module offers to the others")]
 
+mod afk;
 mod app;
 mod args;
 mod config;
@@ -23,10 +24,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
+use claude_exec_afk::config::Settings;
 use tempfile::TempDir;
 use tracing_subscriber::EnvFilter;
 
-use crate::args::Args;
+use crate::args::{Args, Command, Role};
 use crate::config::{Config, Refused};
 use crate::life::Failed;
 
@@ -65,12 +67,30 @@ fn start(args: Args) -> Result<(), Failed> {
     let token = args.api_bearer_token.clone().filter(|_| args.demo).unwrap_or(token);
     let scratch = args.demo.then(tempfile::tempdir).transpose();
     let scratch = scratch.map_err(|error| Failed::Broke(format!("temporary directory: {error}")))?;
+    if args.role == Role::Afk || matches!(args.command, Some(Command::Afk(_))) {
+        let settings = Settings::from_env().map_err(|error| afk::refused(&error))?;
+        let config = afk::Config::new(&args, settings, &token)?;
+        return match &args.command {
+            Some(Command::Afk(verb)) => run(afk::verb(verb, &config, &args)),
+            // Before there is a runtime, which opens sockets for signals.
+            None if config.is_idle() => {
+                println!("{}", config.why_idle());
+                Ok(())
+            }
+            None => run(afk::live(config, &token)),
+        };
+    }
     let config = Config::new(args, &token, scratch.as_ref().map_or(Path::new(""), TempDir::path))?;
+    run(life::live(config, &token))
+}
+
+/// Runs a role's life to its end.
+fn run(life: impl Future<Output = Result<(), Failed>>) -> Result<(), Failed> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| Failed::Broke(format!("runtime: {error}")))?;
-    let ended = runtime.block_on(life::live(config, &token));
+    let ended = runtime.block_on(life);
     runtime.shutdown_timeout(LAST_WORK);
     ended
 }
