@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::afk::AfkCommand;
+use crate::breakglass::BreakglassArgs;
 
 /// Serves the Claude Code CLI: agent jobs, OpenAI-compatible chat, conversational turns.
 ///
@@ -125,14 +126,32 @@ pub struct Args {
     /// Which log lines are written, to stderr, as JSON: a level, or `tracing` directives.
     #[arg(long, env = "RUST_LOG", default_value = "info", value_name = "FILTER")]
     pub log: String,
+
+    /// The settings of the role `breakglass`.
+    #[command(flatten)]
+    pub breakglass: BreakglassArgs,
 }
 
 /// What to do instead of serving.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Command {
+    /// Looks at the record of who did what.
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Looks at the unattended loop, or tells it what it may do.
     #[command(subcommand)]
     Afk(AfkCommand),
+}
+
+/// What to do with an audit.
+#[derive(Debug, Clone, Subcommand)]
+pub enum AuditCommand {
+    /// Verifies the chain of hashes: exit status 0 when it is whole, 1 when it is not.
+    Verify {
+        /// The directory of the audit.
+        #[arg(env = "BREAKGLASS_AUDIT_DIR", value_name = "DIR")]
+        dir: std::path::PathBuf,
+    },
 }
 
 const AFTER_HELP: &str = "\

@@ -8,6 +8,7 @@
 mod afk;
 mod app;
 mod args;
+mod breakglass;
 mod config;
 mod demo;
 mod execute;
@@ -28,7 +29,7 @@ use claude_exec_afk::config::Settings;
 use tempfile::TempDir;
 use tracing_subscriber::EnvFilter;
 
-use crate::args::{Args, Command, Role};
+use crate::args::{Args, AuditCommand, Command, Role};
 use crate::config::{Config, Refused};
 use crate::life::Failed;
 
@@ -54,6 +55,9 @@ fn main() -> ExitCode {
 }
 
 fn start(args: Args) -> Result<(), Failed> {
+    if let Some(Command::Audit(AuditCommand::Verify { dir })) = &args.command {
+        return breakglass::verify_audit(dir);
+    }
     let filter = EnvFilter::try_new(&args.log)
         .map_err(|error| Refused { name: "RUST_LOG", reason: error.to_string() })?;
     tracing_subscriber::fmt()
@@ -73,14 +77,19 @@ fn start(args: Args) -> Result<(), Failed> {
         return match &args.command {
             Some(Command::Afk(verb)) => run(afk::verb(verb, &config, &args)),
             // Before there is a runtime, which opens sockets for signals.
-            None if config.is_idle() => {
+            _ if config.is_idle() => {
                 println!("{}", config.why_idle());
                 Ok(())
             }
-            None => run(afk::live(config, &token)),
+            _ => run(afk::live(config, &token)),
         };
     }
-    let config = Config::new(args, &token, scratch.as_ref().map_or(Path::new(""), TempDir::path))?;
+    let scratch = scratch.as_ref().map_or(Path::new(""), TempDir::path);
+    if args.role == Role::Breakglass {
+        let config = breakglass::Config::new(args, &token, scratch)?;
+        return run(breakglass::live(config, &token));
+    }
+    let config = Config::new(args, &token, scratch)?;
     run(life::live(config, &token))
 }
 

@@ -13,7 +13,7 @@ use super::{demo, ports};
 use crate::config::refuse;
 use crate::life::Failed;
 use crate::phase::{self, Phase, Phases, Signals};
-use crate::serve::{self, Connections};
+use crate::serve::{self, Buffers, Connections};
 
 /// Lives until a signal ends it.
 pub async fn live(config: Config, token: &str) -> Result<(), Failed> {
@@ -33,7 +33,7 @@ pub async fn live(config: Config, token: &str) -> Result<(), Failed> {
         println!("{} claimed, {} held, {} not read", tick.claimed.len(), tick.held.len(), tick.unknown.len());
         return Ok(());
     }
-    let connections = Arc::new(Connections::new(config.max_connections, config.write_stall));
+    let connections = Arc::new(Connections::new(config.max_connections, config.write_stall, Buffers::SMALL));
     let idle = {
         let connections = connections.clone();
         async move { connections.idle().await }
@@ -75,7 +75,7 @@ async fn serve_page(
         tracing::warn!("no status page: API_BEARER_TOKEN is not set");
         return Ok(());
     };
-    let listener = serve::listen(config.listen)
+    let listener = serve::listen(config.listen, Buffers::SMALL)
         .map_err(|error| refuse("LISTEN_ADDR", format!("cannot listen on {}: {error}", config.listen)))?;
     let address = listener.local_addr().map_err(|error| Failed::Broke(format!("listener: {error}")))?;
     let mut text = format!("listening on http://{address}\n");
@@ -87,7 +87,7 @@ async fn serve_page(
     let mut out = std::io::stdout();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
     let shell = Shell::new(engine.clone(), keyring, config.webhook_secret.clone());
-    let answer = move |request| {
+    let answer = move |request, _peer| {
         let shell = shell.clone();
         async move { shell.answer(request).await }
     };
