@@ -3,6 +3,8 @@
 mod support;
 
 mod suite {
+    mod afk;
+    mod brain;
     mod breakglass;
     mod cli_facts;
     mod conversational;
