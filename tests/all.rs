@@ -5,6 +5,7 @@ mod support;
 mod suite {
     mod afk;
     mod breakglass;
+    mod breakglass_page;
     mod cli_facts;
     mod conversational;
     mod execute;
