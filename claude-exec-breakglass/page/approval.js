@@ -49,7 +49,7 @@ function decided(item) {
   const line = h('p', { class: 'decided', 'data-tone': allowed ? 'live' : 'wait' }, icon(allowed ? 'check' : 'hand'),
     h('span', {}, decisionWords(decision)), h('code', {}, head(plain(what), 200)));
   if (!outcome) return [line];
-  const shown = outcomeOf(outcome.outcome, card.verb, outcome.text);
+  const shown = outcomeOf(outcome.outcome, outcome.verb ?? card.verb, head(plain(outcome.text ?? ''), 200));
   return [line, h('p', { class: 'decided', 'data-tone': shown.tone }, icon(shown.icon), h('span', {}, `${shown.word}: ${shown.line}`))];
 }
 

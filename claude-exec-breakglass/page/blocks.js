@@ -120,11 +120,11 @@ function fill(body, item) {
   put(body, h('p', { class: 'label' }, result.is_error ? 'Failed with' : 'Came back'));
   if (!text) return put(body, h('p', { class: 'label' }, 'No output.'));
   const pre = output(clip(text, OUTPUT_SHOWN), 'Output', false);
-  const wrap = button('Wrap', 'wrap', { class: 'button small', 'aria-pressed': 'false', click: () => {
+  const wrap = button('Wrap', null, { class: 'button small', 'aria-pressed': 'false', click: () => {
     wrap.setAttribute('aria-pressed', String(pre.classList.toggle('wrapped')));
   } });
-  const copy = button('Copy', 'copy', { class: 'button small', click: () => copyText(copy, text) });
-  const more = text.length > OUTPUT_SHOWN && button('Show more', 'down', { class: 'button small', click: (/** @type {MouseEvent} */ event) => {
+  const copy = button('Copy', null, { class: 'button small', click: () => copyText(copy, text) });
+  const more = text.length > OUTPUT_SHOWN && button('Show more', null, { class: 'button small', click: (/** @type {MouseEvent} */ event) => {
     pre.textContent = text;
     /** @type {HTMLElement} */ (event.currentTarget).remove();
   } });
@@ -182,7 +182,7 @@ export function noteView() {
     element,
     show(item) {
       if (item.tone !== 'plain') element.dataset.tone = item.tone === 'danger' ? 'danger' : 'wait';
-      const glyph = { gap: 'gap', wait: 'wait', danger: 'alert' }[/** @type {string} */ (item.tone)];
+      const glyph = { gap: 'gap', wait: 'wait', danger: 'hand' }[/** @type {string} */ (item.tone)];
       element.replaceChildren(...(glyph ? [icon(glyph)] : []), h('span', {}, plain(item.text)));
     },
   };

@@ -12,6 +12,8 @@ const RESEND_MS = 4000;
 /** A stop that has not helped by now may be forced. */
 const FORCE_MS = 5000;
 
+const WAITS = 'Your text stays here until this turn ends.';
+
 /** @typedef {{ key: string, text: string, at: number, why: string, busy: boolean, mayRetry: boolean }} Unsent */
 
 export class Composer {
@@ -52,7 +54,11 @@ export class Composer {
   submit(text) {
     const prompt = text.trim();
     if (!prompt) return this.field.focus();
-    if (this.busy) return tellPolitely('A turn is running. Your text stays here until it ends.');
+    if (this.busy) {
+      this.field.value = prompt;
+      say(byId('turn-doing'), WAITS);
+      return tellPolitely(WAITS);
+    }
     this.field.value = '';
     this.drawPresets();
     this.post({ key: freshKey(), text: prompt, at: Date.now(), why: '', busy: false, mayRetry: true });

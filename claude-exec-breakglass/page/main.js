@@ -357,7 +357,7 @@ class App {
     if (banner.dataset.action !== String(action)) {
       banner.dataset.action = String(action);
       banner.dataset.tone = danger ? 'danger' : 'wait';
-      banner.replaceChildren(icon(danger ? 'alert' : shown.icon), h('span', {}), this.bannerButton(action) ?? '');
+      banner.replaceChildren(icon(danger ? 'hand' : shown.icon), h('span', {}), this.bannerButton(action) ?? '');
     }
     const words = banner.querySelector(':scope > span');
     if (words) say(words, text);
@@ -396,7 +396,7 @@ class App {
   showChecks() {
     const parts = PRESETS.map((preset) => {
       const text = preset.checks.join('\n');
-      const copy = button('Copy', 'copy', { class: 'button small', click: () => copyText(copy, text) });
+      const copy = button('Copy', null, { class: 'button small', click: () => copyText(copy, text) });
       return this.checks.part(preset.name, output(text, `Commands, ${preset.name}`, false), h('div', { class: 'row part' }, copy));
     });
     this.checks.show('By hand', null, h('p', { class: 'hint' }, 'The same looks without a model: read-only commands for a terminal of your own.'), ...parts);

@@ -114,7 +114,7 @@ export class PowerSheet {
     state.textContent = answer.exit_code === 0 ? 'From the host. Nothing was changed.' : 'The host did not tell it all.';
     if (answer.advice) put(this.sheet.body, h('p', { class: 'part' }, plain(answer.advice)));
     const text = plain([answer.stdout, answer.stderr].filter(Boolean).join('\n')) || 'Nothing came back.';
-    const copy = button('Copy', 'copy', { click: () => copyText(copy, text) });
+    const copy = button('Copy', null, { click: () => copyText(copy, text) });
     put(this.sheet.body, h('div', { class: 'part' }, output(text, 'Forensics', true)), h('div', { class: 'part row' }, copy, again));
   }
 

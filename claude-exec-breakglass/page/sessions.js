@@ -47,7 +47,7 @@ export class SessionsSheet {
         this.actions.pick(session.session_id);
       } }, h('span', { class: 'title' }, nameOf(session)),
       h('span', { class: 'about', 'data-tone': tone }, icon(glyph), h('span', {}, about)),
-      session.mode === 'unattended' && h('span', { class: 'about', 'data-tone': 'danger' }, icon('alert'), h('span', {}, 'unattended: runs without asking'))),
+      session.mode === 'unattended' && h('span', { class: 'about', 'data-tone': 'danger' }, icon('hand'), h('span', {}, 'unattended: runs without asking'))),
       h('button', { type: 'button', class: 'button bare', 'aria-label': `More for ${nameOf(session)}`, click: () => this.edit(session) }, icon('chevron')));
   }
 
@@ -82,7 +82,7 @@ export class SessionsSheet {
       });
     } }, h('label', { class: 'above', for: 'edit-name' }, 'Name'), name, mode.element, trouble,
     h('div', { class: 'part row' }, h('button', { type: 'submit', class: 'button primary' }, 'Save')));
-    const remove = button('Delete the session and its log', 'trash', { click: () => {
+    const remove = button('Delete the session and its log', null, { click: () => {
       if (remove.dataset.sure !== 'yes') {
         remove.dataset.sure = 'yes';
         /** @type {HTMLElement} */ (remove.querySelector('span')).textContent = 'Really delete it? Its turn is stopped, too';

@@ -70,7 +70,10 @@ export class Store {
     if (snapshot.trimmed) this.note('gap', 'Earlier events were trimmed from the log.', 0);
     for (const entry of snapshot.entries) this.apply(entry.event, entry.data, entry.id);
     this.about(snapshot.session);
-    if (snapshot.session?.turn === 'idle') this.turn = { ...this.turn, state: 'idle', doing: '' };
+    const { turn, turn_n: n, active_at: at } = snapshot.session ?? {};
+    if (turn === 'idle') this.turn = { ...this.turn, state: 'idle', doing: '' };
+    // The prompt of the turn that runs may have been trimmed.
+    else if (turn && this.turn.state === 'idle') this.turn = { n: n ?? this.turn.n, state: 'running', at, doing: '' };
   }
 
   /**

@@ -162,6 +162,16 @@ export const cases = [
     }),
   },
   {
+    name: 'session: what is sent while a turn runs stays in the field, and says so',
+    run: (browser) => scene(browser, { viewport: { width: 1280, height: 860 }, before: (server) => scenes.running(server.session()) }, async ({ page, server }) => {
+      await word(page, 'Live');
+      await page.click('#presets button:has(span:text-is("Disk"))');
+      await has(page, 'Your text stays here until this turn ends.');
+      assert.ok((await page.inputValue('#prompt')).startsWith('Find out what is wrong with the disks'));
+      assert.equal(turns(server).length, 0);
+    }),
+  },
+  {
     name: 'session: leaving the page cancels nothing',
     run: (browser) => scene(browser, { before: (server) => scenes.running(server.session()) }, async ({ page, server }) => {
       await word(page, 'Live');

@@ -40,6 +40,12 @@ test('a snapshot is the same as its events', () => {
   assert.equal(store.session.name, 'N');
 });
 
+test('a turn that runs is known though its prompt was trimmed', () => {
+  const store = new Store();
+  store.restore({ id: '7-9', trimmed: true, session: { turn: 'running', turn_n: 4, active_at: 5 }, entries: [{ id: '7-9', event: 'delta', data: { at: 6, turn: 4, block: 2, text: 'x' } }] });
+  assert.deepEqual([store.turn.n, store.turn.state, store.turn.at], [4, 'running', 5]);
+});
+
 test('older entries go before, and the state of now stays', () => {
   const store = fold(turn(2));
   store.apply('user', { at: 3, turn: 3, text: 'p3' }, '7-9');
