@@ -169,7 +169,7 @@ fn card(page: &mut String, run: &RunStatus, config: &Config) -> fmt::Result {
     Ok(())
 }
 
-const PHASES: [&str; 7] = ["worktree", "red", "green", "pushed", "CI", "deployed", "done"];
+const PHASES: [&str; 7] = ["tree", "red", "green", "push", "CI", "deploy", "done"];
 
 fn line(page: &mut String, run: &RunStatus) -> fmt::Result {
     let row = &run.record.row;
