@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use claude_exec::brain::pool::Pool;
 use claude_exec::brain::{Brain, live};
+use claude_exec::cli::CliVersion;
 use claude_exec::executor::{Executor, LocalExecutor};
 use claude_exec::http::BodyLimit;
 use claude_exec::invocation::Deadlines;
@@ -30,6 +31,9 @@ const NO_BASE: &str = "no jobs: there is no repository to clone; set WORKSPACE_D
 /// How long processes that nobody uses may take to end, which takes 15 ms each.
 const WARM_LIMIT: Duration = Duration::from_secs(3);
 
+/// How long a model waits for its client's tools in a process of its own.
+const PARKING_LIMIT: Duration = Duration::from_secs(5 * 60);
+
 /// How often a draining server looks whether it is idle.
 const IDLE_PAUSE: Duration = Duration::from_millis(20);
 
@@ -52,21 +56,21 @@ pub struct App {
 impl App {
     /// Checks what the configuration names, and opens it.
     pub async fn open(config: Config, phases: Phases) -> Result<Self, Refused> {
-        let (fleet, probe) = if config.demo {
-            (Fleet::new(demo::Demo::new()), Probe::answered(|| async { true }.boxed()))
+        let (fleet, probe, version) = if config.demo {
+            (Fleet::new(demo::Demo::new()), Probe::answered(|| async { true }.boxed()), cli::TESTED)
         } else {
             let swept = LocalExecutor::sweep_orphans().await;
             if swept > 0 {
                 tracing::warn!(swept, "ended processes that a server before this one had left");
             }
             let local = LocalExecutor::new().pass_env(config.child_env.iter().cloned());
-            check_cli(&local, &config).await?;
+            let version = check_cli(&local, &config).await?;
             let (again, program) = (local.clone(), config.claude.clone());
             let probe = Probe::answered(move || {
                 let (executor, program) = (again.clone(), program.clone());
                 async move { cli::check(&executor, &program).await.is_ok() }.boxed()
             });
-            (Fleet::new(local), probe)
+            (Fleet::new(local), probe, version)
         };
         make_dir("JOBS_DIR", &config.jobs_dir)?;
         make_dir("STATE_DIR", &config.state_dir)?;
@@ -79,7 +83,6 @@ impl App {
         let (slots, depth) = (config.max_concurrency.get(), config.max_queue_depth);
         let gate = Gate::with_wait_limit(slots, depth, Some(config.queue_timeout))
             .map_err(|error| refuse("MAX_CONCURRENCY", error.to_string()))?;
-        let openai = mount_openai(&config, &fleet, &gate, workspaces.clone(), no_jobs, store.clone())?;
         let mut each = live::Limits::default();
         each.idle = config.pool_idle;
         let pool = Pool::builder(fleet.clone())
@@ -89,6 +92,8 @@ impl App {
             .spares_per_key(config.pool_spares)
             .build()
             .map_err(|error| refuse("POOL_PROCESSES", error.to_string()))?;
+        let openai = mount_openai(&config, &fleet, &gate, &pool, workspaces.clone(), no_jobs, store.clone())?;
+        use_cli(&openai, version).await;
         let brain = open_brain(&config, pool.clone(), store.clone(), talks)?;
         let metrics = Arc::new(Metrics::new(pool));
         let runner = execute::runner(&config, fleet.clone(), workspaces, metrics.clone());
@@ -176,10 +181,22 @@ fn open_brain(
         .map_err(|error| refuse("CLAUDE_BIN", error.to_string()))
 }
 
+/// A version that was never tested is tried out first, and nobody waits for that.
+async fn use_cli(openai: &OpenAi, version: CliVersion) {
+    let openai = openai.clone();
+    let using = async move { openai.use_cli(version).await };
+    if version == cli::TESTED {
+        using.await;
+    } else {
+        tokio::spawn(using);
+    }
+}
+
 fn mount_openai(
     config: &Config,
     fleet: &Fleet,
     gate: &Gate,
+    pool: &Pool,
     workspaces: Workspaces,
     closed: Option<&'static str>,
     store: Arc<dyn Store>,
@@ -190,29 +207,28 @@ fn mount_openai(
     }
     let chats = config.state_dir.join("chats");
     make_dir("STATE_DIR", &chats)?;
-    let (program, limit) = (config.claude.clone(), config.conversational_timeout);
-    let preset = Invocation::conversational("").get_deadlines();
+    let program = config.claude.clone();
     OpenAi::builder(fleet.clone(), gate.clone())
         .keyring(config.keyring.clone())
         .models(config.models.clone())
         .workspaces(workspaces)
         .store(store)
+        .pool(pool.clone())
+        .parking((config.pool_processes / 2).max(1), PARKING_LIMIT)
         .body_limit(BodyLimit::default().bytes(config.max_body_bytes))
-        .prepare(move |turn| {
-            let turn = turn.program(program.clone()).cwd(&chats);
-            // Agents come with limits of their own.
-            if turn.get_deadlines() == preset { turn.deadlines(Deadlines::within(limit)) } else { turn }
-        })
+        .deadlines(Deadlines::within(config.conversational_timeout))
+        .queue_limit(config.conversational_timeout.min(config.queue_timeout))
+        .prepare(move |turn| turn.program(program.clone()).cwd(&chats))
         .build()
         .map_err(|error| refuse("AGENT_MODELS", error.to_string()))
 }
 
-async fn check_cli(executor: &dyn Executor, config: &Config) -> Result<(), Refused> {
+async fn check_cli(executor: &dyn Executor, config: &Config) -> Result<CliVersion, Refused> {
     let version = cli::check(executor, &config.claude).await.map_err(|error| {
         refuse("CLAUDE_BIN", if error.is_not_found() { no_cli(&error) } else { error.to_string() })
     })?;
     tracing::info!(%version, "the Claude Code CLI answers");
-    Ok(())
+    Ok(version)
 }
 
 pub fn no_cli(error: &Error) -> String {

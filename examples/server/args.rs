@@ -68,8 +68,8 @@ pub struct Args {
     #[arg(long, env = "MAX_QUEUE_DEPTH", default_value = "100", value_name = "N")]
     pub max_queue_depth: String,
 
-    /// How long a request or a job may wait for a run (1 to 86400); conversational turns never longer than their
-    /// time limit.
+    /// How long a job may wait for a run (1 to 86400); chats and conversational turns never longer than their time
+    /// limit.
     #[arg(long, env = "QUEUE_TIMEOUT_SECONDS", default_value = "3600", value_name = "SECONDS")]
     pub queue_timeout_seconds: String,
 
@@ -85,7 +85,7 @@ pub struct Args {
     #[arg(long, env = "CONVERSATIONAL_TIMEOUT_SECONDS", default_value = "120", value_name = "SECONDS")]
     pub conversational_timeout_seconds: String,
 
-    /// CLI processes that conversations may have, those that wait for the next turn and spares included (1 to 1002).
+    /// CLI processes that chats and conversations may have, those that wait for the next turn and spares included (1 to 1002).
     /// Default is two more than MAX_CONCURRENCY.
     #[arg(long, env = "POOL_PROCESSES", value_name = "N")]
     pub pool_processes: Option<String>,
