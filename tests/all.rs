@@ -11,6 +11,7 @@ mod suite {
     mod conversational;
     mod execute;
     mod fake_claude;
+    mod isolation;
     mod layering;
     mod live;
     mod metrics;
@@ -24,7 +25,9 @@ mod suite {
     mod recordings;
     mod stalled;
     mod startup;
+    mod tools;
     mod turn;
     mod upstream;
     mod verbatim;
+    mod warm;
 }

@@ -31,9 +31,10 @@ impl Site {
         Self::new(Home::new(api), &cli::path())
     }
 
-    /// Servers over the fake CLI, which does what the markers in a prompt say.
+    /// Servers over the fake CLI, which does what the markers in a prompt say, and starts none before it is needed.
     pub(crate) fn fake() -> Self {
         Self::new(Home::with_base_url("http://127.0.0.1:9"), Path::new(env!("CARGO_BIN_EXE_fake-claude")))
+            .env("POOL_SPARES", "0")
     }
 
     fn new(home: Home, program: &Path) -> Self {
