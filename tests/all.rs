@@ -3,6 +3,7 @@
 mod support;
 
 mod suite {
+    mod breakglass;
     mod cli_facts;
     mod conversational;
     mod execute;
