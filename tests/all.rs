@@ -3,6 +3,7 @@
 mod support;
 
 mod suite {
+    mod afk;
     mod breakglass;
     mod cli_facts;
     mod conversational;

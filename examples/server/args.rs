@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::afk::AfkCommand;
 use crate::breakglass::BreakglassArgs;
 
 /// Serves the Claude Code CLI: agent jobs, OpenAI-compatible chat, conversational turns.
@@ -118,6 +119,10 @@ pub struct Args {
     #[arg(long, env = "PUBLIC_METRICS")]
     pub public_metrics: bool,
 
+    /// Of the role `afk`: one tick, and then the end; for a scheduler such as cron.
+    #[arg(long, env = "AFK_ONCE")]
+    pub once: bool,
+
     /// Which log lines are written, to stderr, as JSON: a level, or `tracing` directives.
     #[arg(long, env = "RUST_LOG", default_value = "info", value_name = "FILTER")]
     pub log: String,
@@ -133,6 +138,9 @@ pub enum Command {
     /// Looks at the record of who did what.
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Looks at the unattended loop, or tells it what it may do.
+    #[command(subcommand)]
+    Afk(AfkCommand),
 }
 
 /// What to do with an audit.

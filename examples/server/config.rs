@@ -79,7 +79,7 @@ impl Config {
         match args.role {
             Role::Api => {}
             Role::Breakglass => return Err(refuse("--role", "`breakglass` has a configuration of its own")),
-            Role::Afk => return Err(refuse("--role", "`afk` is not built yet")),
+            Role::Afk => return Err(refuse("--role", "`afk` has a configuration of its own")),
         }
         let token = args.api_bearer_token.as_deref().unwrap_or(if args.demo { demo_token } else { "" });
         let keyring = Keyring::parse(token).map_err(|error| {

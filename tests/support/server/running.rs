@@ -47,7 +47,7 @@ impl Server {
     pub(crate) fn command(site: &Site) -> Command {
         let mut command = Command::new(Self::binary());
         command
-            .args(["--role", site.role(), "--listen", "127.0.0.1:0"])
+            .args(site.flags())
             .env_clear()
             .envs(site.server_env())
             .current_dir(site.home().work())
