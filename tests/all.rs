@@ -4,6 +4,7 @@ mod support;
 
 mod suite {
     mod afk;
+    mod brain;
     mod breakglass;
     mod cli_facts;
     mod conversational;

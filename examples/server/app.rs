@@ -1,11 +1,12 @@
 //! Everything a request can need, put together once.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use claude_exec::brain::Conversations;
+use claude_exec::brain::pool::Pool;
+use claude_exec::brain::{Brain, live};
 use claude_exec::executor::{Executor, LocalExecutor};
 use claude_exec::http::BodyLimit;
 use claude_exec::invocation::Deadlines;
@@ -26,6 +27,9 @@ use crate::{demo, execute};
 const NO_BASE: &str = "no jobs: there is no repository to clone; set WORKSPACE_DIR, or set it empty for jobs in an \
                        empty directory";
 
+/// How long processes that nobody uses may take to end, which takes 15 ms each.
+const WARM_LIMIT: Duration = Duration::from_secs(3);
+
 /// How often a draining server looks whether it is idle.
 const IDLE_PAUSE: Duration = Duration::from_millis(20);
 
@@ -39,7 +43,7 @@ pub struct App {
     pub registry: Registry,
     /// Why no job is taken, when none is.
     pub no_jobs: Option<&'static str>,
-    pub conversations: Conversations,
+    pub brain: Brain,
     pub metrics: Arc<Metrics>,
     pub probe: Probe,
     pub body_limit: BodyLimit,
@@ -49,7 +53,7 @@ impl App {
     /// Checks what the configuration names, and opens it.
     pub async fn open(config: Config, phases: Phases) -> Result<Self, Refused> {
         let (fleet, probe) = if config.demo {
-            (Fleet::new(demo::executor()), Probe::answered(|| async { true }.boxed()))
+            (Fleet::new(demo::Demo::new()), Probe::answered(|| async { true }.boxed()))
         } else {
             let swept = LocalExecutor::sweep_orphans().await;
             if swept > 0 {
@@ -68,6 +72,7 @@ impl App {
         make_dir("STATE_DIR", &config.state_dir)?;
         let talks = config.state_dir.join("conversations");
         make_dir("STATE_DIR", &talks)?;
+        make_dir("STATE_DIR", &config.state_dir.join("locks"))?;
         let store = Embedded::open(config.state_dir.join("server.redb")).await;
         let store: Arc<dyn Store> = Arc::new(store.map_err(|error| refuse("STATE_DIR", error.to_string()))?);
         let (workspaces, no_jobs) = open_workspaces(&config, fleet.clone()).await?;
@@ -75,7 +80,17 @@ impl App {
         let gate = Gate::with_wait_limit(slots, depth, Some(config.queue_timeout))
             .map_err(|error| refuse("MAX_CONCURRENCY", error.to_string()))?;
         let openai = mount_openai(&config, &fleet, &gate, workspaces.clone(), no_jobs, store.clone())?;
-        let metrics = Arc::new(Metrics::new());
+        let mut each = live::Limits::default();
+        each.idle = config.pool_idle;
+        let pool = Pool::builder(fleet.clone())
+            .live_limits(each)
+            .processes(config.pool_processes)
+            .memory(config.pool_memory)
+            .spares_per_key(config.pool_spares)
+            .build()
+            .map_err(|error| refuse("POOL_PROCESSES", error.to_string()))?;
+        let brain = open_brain(&config, pool.clone(), store.clone(), talks)?;
+        let metrics = Arc::new(Metrics::new(pool));
         let runner = execute::runner(&config, fleet.clone(), workspaces, metrics.clone());
         let settings = RegistryConfig::new().ttl(config.job_ttl);
         let registry = Registry::open(store.clone(), gate.clone(), runner, settings).await;
@@ -84,7 +99,7 @@ impl App {
             openai,
             registry,
             no_jobs,
-            conversations: Conversations::new(store.clone(), talks),
+            brain,
             metrics,
             body_limit: BodyLimit::default().bytes(config.max_body_bytes),
             config,
@@ -97,9 +112,12 @@ impl App {
 
     /// Waits until nothing runs and nothing waits to.
     pub async fn idle(&self) {
-        while self.gate.status().active + self.gate.status().queued + self.fleet.len() > 0 {
+        while self.gate.status().active + self.gate.status().queued > 0 {
             tokio::time::sleep(IDLE_PAUSE).await;
         }
+        // What is warm waits for nobody any more.
+        self.brain.pool().shutdown(WARM_LIMIT).await;
+        self.fleet.idle().await;
     }
 
     /// What the metrics tell of this moment.
@@ -137,6 +155,25 @@ async fn open_workspaces(
     };
     let workspaces = Workspaces::open(Arc::new(executor), settings).await;
     Ok((workspaces.map_err(|error| refuse("WORKSPACE_DIR", error.to_string()))?, closed))
+}
+
+/// The conversations. Their directory decides where the CLI keeps the sessions, so it stays the same.
+fn open_brain(
+    config: &Config,
+    pool: Pool,
+    store: Arc<dyn Store>,
+    directory: PathBuf,
+) -> Result<Brain, Refused> {
+    let invocation = Invocation::conversational("")
+        .program(config.claude.clone())
+        .cwd(directory)
+        .deadlines(Deadlines::within(config.conversational_timeout));
+    Brain::on(pool)
+        .invocation(invocation)
+        .store(store)
+        .locks(config.state_dir.join("locks"))
+        .build()
+        .map_err(|error| refuse("CLAUDE_BIN", error.to_string()))
 }
 
 fn mount_openai(

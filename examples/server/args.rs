@@ -85,6 +85,24 @@ pub struct Args {
     #[arg(long, env = "CONVERSATIONAL_TIMEOUT_SECONDS", default_value = "120", value_name = "SECONDS")]
     pub conversational_timeout_seconds: String,
 
+    /// CLI processes that conversations may have, those that wait for the next turn and spares included (1 to 1002).
+    /// Default is two more than MAX_CONCURRENCY.
+    #[arg(long, env = "POOL_PROCESSES", value_name = "N")]
+    pub pool_processes: Option<String>,
+
+    /// Megabytes that these processes may hold together (100 to 1000000); beyond, the one not used for longest ends,
+    /// and its conversation goes on in another one.
+    #[arg(long, env = "POOL_MEMORY_MB", default_value = "1500", value_name = "MB")]
+    pub pool_memory_mb: String,
+
+    /// How long a conversation's process waits for its next turn before it ends (1 to 86400).
+    #[arg(long, env = "POOL_IDLE_SECONDS", default_value = "900", value_name = "SECONDS")]
+    pub pool_idle_seconds: String,
+
+    /// Spare processes of each kind that is asked for (0 to 100).
+    #[arg(long, env = "POOL_SPARES", default_value = "1", value_name = "N")]
+    pub pool_spares: String,
+
     /// What the agents of /execute may do without asking: default, acceptEdits, plan, dontAsk or
     /// bypassPermissions.
     #[arg(long, env = "EXECUTE_PERMISSION_MODE", default_value = "bypassPermissions", value_name = "MODE")]

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
@@ -37,6 +37,7 @@ struct Shared {
     answer: Box<dyn Fn(&Said) -> Answer + Send + Sync>,
     sessions: Mutex<HashMap<String, Vec<(String, String)>>>,
     starts: Mutex<Vec<Command>>,
+    lives: Mutex<Vec<Weak<Mutex<Life>>>>,
 }
 
 /// A user message, as the answering closure sees it.
@@ -63,6 +64,7 @@ pub struct Said {
 pub struct Answer {
     steps: VecDeque<Step>,
     text: String,
+    failure: Option<u16>,
 }
 
 #[derive(Debug, Clone)]
@@ -111,6 +113,12 @@ impl Answer {
         self
     }
 
+    /// Fails, as the model API's refusal with this status does.
+    pub fn fail(mut self, status: u16) -> Self {
+        self.failure = Some(status);
+        self
+    }
+
     /// Writes a line of stream-json.
     pub fn line(mut self, line: Value) -> Self {
         self.steps.push_back(Step::Line(line));
@@ -121,8 +129,12 @@ impl Answer {
 impl ScriptedCli {
     /// A CLI that answers with what `answer` makes of each message.
     pub fn new(answer: impl Fn(&Said) -> Answer + Send + Sync + 'static) -> Self {
-        let shared =
-            Shared { answer: Box::new(answer), sessions: Mutex::default(), starts: Mutex::default() };
+        let shared = Shared {
+            answer: Box::new(answer),
+            sessions: Mutex::default(),
+            starts: Mutex::default(),
+            lives: Mutex::default(),
+        };
         Self { shared: Arc::new(shared) }
     }
 
@@ -134,6 +146,20 @@ impl ScriptedCli {
     /// The commands started so far, in order.
     pub fn starts(&self) -> Vec<Command> {
         lock(&self.shared.starts).clone()
+    }
+
+    /// Kills every process, as SIGKILL does.
+    pub fn kill_all(&self) {
+        for life in std::mem::take(&mut *lock(&self.shared.lives)) {
+            if let Some(life) = life.upgrade() {
+                Handle(life).tell(|life| life.killed = true);
+            }
+        }
+    }
+
+    /// Loses all sessions, as when their files are removed.
+    pub fn lose_sessions(&self) {
+        lock(&self.shared.sessions).clear();
     }
 
     /// What was said in a session: role and text.
@@ -173,6 +199,10 @@ impl Executor for ScriptedCli {
         }
         life.stdin_closed = !matches!(command.stdin, super::Stdin::Open(_));
         let life = Arc::new(Mutex::new(life));
+        let mut lives = lock(&self.shared.lives);
+        lives.retain(|life| life.strong_count() > 0);
+        lives.push(Arc::downgrade(&life));
+        drop(lives);
         let output = play(Arc::clone(&life)).boxed();
         future::ready(Ok(Process { output, control: Arc::new(Handle(life)) })).boxed()
     }
@@ -194,6 +224,7 @@ struct Life {
     asks: u64,
     stdin_closed: bool,
     stopped: bool,
+    killed: bool,
     ended: bool,
     waker: Option<Waker>,
 }
@@ -222,6 +253,7 @@ impl Life {
             asks: 0,
             stdin_closed: false,
             stopped: false,
+            killed: false,
             ended: false,
             waker: None,
         }
@@ -425,6 +457,13 @@ impl Life {
             self.say(&json!({"type": "stream_event", "event": event, "parent_tool_use_id": null}));
         }
         self.remember("user", turn.user);
+        if let Some(status) = turn.answer.failure {
+            // The CLI calls that a success, and says so on top.
+            let text = format!("API Error: {status}");
+            let result = json!({"subtype": "success", "is_error": true, "result": text,
+                "api_error_status": status, "terminal_reason": "api_error", "num_turns": 1});
+            return self.result(&turn.id, result);
+        }
         self.remember("assistant", turn.answer.text.clone());
         let words = turn.answer.text.split_whitespace().count();
         self.result(
@@ -438,6 +477,11 @@ impl Life {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame>>> {
         if self.ended {
             return Poll::Ready(None);
+        }
+        if self.killed {
+            self.ended = true;
+            let exit = Exit { signal: Some(9), ..Exit::default() };
+            return Poll::Ready(Some(Ok(Frame::Exit(exit))));
         }
         if self.stopped {
             self.ended = true;
@@ -499,7 +543,7 @@ impl Handle {
 impl Control for Handle {
     fn write(&self, data: Bytes) -> BoxFuture<'_, io::Result<()>> {
         let written = self.tell(|life| {
-            if life.stdin_closed || life.ended || life.stopped {
+            if life.stdin_closed || life.ended || life.stopped || life.killed {
                 return Err(io::ErrorKind::BrokenPipe.into());
             }
             life.read(&data);
