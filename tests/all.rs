@@ -4,6 +4,7 @@ mod support;
 
 mod suite {
     mod cli_facts;
+    mod clients;
     mod conversational;
     mod execute;
     mod fake_claude;
