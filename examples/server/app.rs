@@ -74,7 +74,7 @@ impl App {
         let (slots, depth) = (config.max_concurrency.get(), config.max_queue_depth);
         let gate = Gate::with_wait_limit(slots, depth, Some(config.queue_timeout))
             .map_err(|error| refuse("MAX_CONCURRENCY", error.to_string()))?;
-        let openai = mount_openai(&config, &fleet, &gate, workspaces.clone(), no_jobs)?;
+        let openai = mount_openai(&config, &fleet, &gate, workspaces.clone(), no_jobs, store.clone())?;
         let metrics = Arc::new(Metrics::new());
         let runner = execute::runner(&config, fleet.clone(), workspaces, metrics.clone());
         let settings = RegistryConfig::new().ttl(config.job_ttl);
@@ -145,6 +145,7 @@ fn mount_openai(
     gate: &Gate,
     workspaces: Workspaces,
     closed: Option<&'static str>,
+    store: Arc<dyn Store>,
 ) -> Result<OpenAi, Refused> {
     let agents = config.models.iter().any(Model::is_agent);
     if let Some(reason) = closed.filter(|_| agents) {
@@ -158,6 +159,7 @@ fn mount_openai(
         .keyring(config.keyring.clone())
         .models(config.models.clone())
         .workspaces(workspaces)
+        .store(store)
         .body_limit(BodyLimit::default().bytes(config.max_body_bytes))
         .prepare(move |turn| {
             let turn = turn.program(program.clone()).cwd(&chats);

@@ -1,14 +1,14 @@
 //! One request's turn, from the queue to its end, as the steps of its answer.
 
 use std::fmt;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
 use claude_exec::brain::{self, Turn};
 use claude_exec::http::RequestId;
 use claude_exec::protocol::Event;
 use claude_exec::{Invocation, Result};
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, Either};
 use futures::{FutureExt, Stream};
 
 use super::builder::{OpenAi, unix_now};
@@ -22,7 +22,7 @@ use crate::plan::Plan;
 pub(super) struct Answering {
     state: State,
     answer: Answer,
-    stopped: BoxFuture<'static, ()>,
+    stopped: BoxFuture<'static, ApiError>,
     agent: bool,
     request_id: RequestId,
 }
@@ -35,17 +35,31 @@ enum State {
 }
 
 impl Answering {
-    pub(super) fn new(endpoint: &OpenAi, model: &Model, plan: Plan, request_id: RequestId) -> Self {
+    /// Begins a turn. `cancelled` comes when its caller wants it to end.
+    pub(super) fn new(
+        endpoint: &OpenAi,
+        model: &Model,
+        plan: Plan,
+        request_id: RequestId,
+        cancelled: Option<BoxFuture<'static, ()>>,
+    ) -> Self {
         let mut shutdown = endpoint.0.shutdown.subscribe();
         let workspace = model.workspace();
         let answer = plan.answer();
         Self {
             state: State::Starting(start(endpoint.clone(), workspace, plan.invocation).boxed()),
             answer,
-            // An endpoint that is gone cannot be shut down any more.
             stopped: async move {
-                if shutdown.wait_for(|down| *down).await.is_err() {
-                    std::future::pending::<()>().await;
+                let down = async {
+                    // An endpoint that is gone cannot be shut down any more.
+                    if shutdown.wait_for(|down| *down).await.is_err() {
+                        std::future::pending::<()>().await;
+                    }
+                };
+                let cancelled = cancelled.unwrap_or_else(|| std::future::pending().boxed());
+                match futures::future::select(pin!(down), cancelled).await {
+                    Either::Left(_) => failure::stopped(),
+                    Either::Right(_) => failure::cancelled(),
                 }
             }
             .boxed(),
@@ -94,8 +108,10 @@ impl Stream for Answering {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Step>> {
         let step = self.poll_step(cx);
-        if step.is_pending() && self.stopped.poll_unpin(cx).is_ready() {
-            return Poll::Ready(self.end(Step::Failed(failure::stopped())));
+        if step.is_pending()
+            && let Poll::Ready(error) = self.stopped.poll_unpin(cx)
+        {
+            return Poll::Ready(self.end(Step::Failed(error)));
         }
         step
     }

@@ -7,13 +7,17 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use claude_exec::executor::Executor;
 use claude_exec::http::{BodyLimit, Keyring};
 use claude_exec::jobs::{Gate, Workspaces};
+use claude_exec::store::Store;
 use claude_exec::{Error, Invocation, Result};
 use tokio::sync::watch;
 
+use super::kept::KeptResponses;
+use super::running::Running;
 use crate::models::{Model, Models, Workspace};
 use crate::plan;
 
-/// OpenAI's endpoint over the CLI: `POST /v1/chat/completions`, `GET /v1/models` and `/v1/models/{id}`.
+/// The endpoint over the CLI: OpenAI's `/v1/chat/completions`, `/v1/responses` and `/v1/models`, and Anthropic's
+/// `/v1/messages`.
 ///
 /// It is a `tower_service::Service` over the types of `http`, so it mounts in raw hyper (by
 /// `hyper_util::service::TowerToHyperService`) and in axum (`route_service`, `fallback_service`) alike.
@@ -33,6 +37,8 @@ pub(super) struct Shared {
     pub(super) body_limit: BodyLimit,
     pub(super) strict: bool,
     pub(super) prepare: Option<Prepare>,
+    pub(super) kept: Option<Arc<KeptResponses>>,
+    pub(super) running: Running,
     pub(super) started: u64,
     pub(super) shutdown: watch::Sender<bool>,
 }
@@ -51,6 +57,7 @@ impl OpenAi {
             body_limit: BodyLimit::default(),
             strict: false,
             prepare: None,
+            store: None,
         }
     }
 
@@ -90,6 +97,7 @@ pub struct OpenAiBuilder {
     body_limit: BodyLimit,
     strict: bool,
     prepare: Option<Prepare>,
+    store: Option<Arc<dyn Store>>,
 }
 
 impl OpenAiBuilder {
@@ -138,6 +146,15 @@ impl OpenAiBuilder {
         self
     }
 
+    /// Keeps responses of `/v1/responses` in `store`, so that later requests can go on from them. Without it none
+    /// is kept, and each says so by `"store": false`.
+    ///
+    /// At most 10,000 responses, 512 MB of them and 30 days; the oldest make room.
+    pub fn store(mut self, store: Arc<dyn Store>) -> Self {
+        self.store = Some(store);
+        self
+    }
+
     /// Checks all of it.
     ///
     /// # Errors
@@ -170,6 +187,8 @@ impl OpenAiBuilder {
             body_limit: self.body_limit,
             strict: self.strict,
             prepare: self.prepare,
+            kept: self.store.map(|store| Arc::new(KeptResponses::new(store))),
+            running: Running::default(),
             started: unix_now(),
             shutdown: watch::Sender::new(false),
         })))

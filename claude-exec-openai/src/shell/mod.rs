@@ -2,11 +2,17 @@
 
 mod answering;
 mod builder;
-mod chat;
+mod exchange;
 mod frames;
+mod kept;
 mod record;
 mod respond;
+mod responses;
+mod route;
+mod running;
 mod service;
+mod wire;
 
 pub use builder::{OpenAi, OpenAiBuilder};
-pub use chat::{IGNORED, STRICT};
+pub use exchange::{IGNORED, STRICT};
+pub use respond::refusal;
