@@ -1,6 +1,5 @@
 //! Real clients as programs: a script whose cases each pass or fail, told as one line of JSON.
 
-use std::ffi::OsStr;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -86,6 +85,7 @@ fn scripts() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients")
 }
 
-fn installed(variable: &str) -> impl AsRef<OsStr> + use<> {
-    std::env::var_os(variable).unwrap_or_else(|| panic!("{variable} is not set: run tests/run.sh"))
+fn installed(variable: &str) -> PathBuf {
+    let path = std::env::var_os(variable);
+    path.unwrap_or_else(|| panic!("{variable} is not set: run tests/run.sh")).into()
 }
