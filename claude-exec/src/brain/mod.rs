@@ -8,6 +8,7 @@ mod hear;
 mod limits;
 pub mod live;
 mod order;
+pub mod pool;
 mod questions;
 mod tally;
 mod turn;

@@ -14,7 +14,7 @@ use bytes::Bytes;
 /// let command = Command::new("claude").arg("--version").env("LANG", "C.UTF-8");
 /// assert_eq!(command.to_string(), "LANG=… claude --version");
 /// ```
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Command {
     /// The program, looked up in the executor's `PATH` when it has no slash.
@@ -30,7 +30,7 @@ pub struct Command {
 }
 
 /// What a process gets on its standard input.
-#[derive(Clone, PartialEq, Eq, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Stdin {
     /// Nothing: end of file at once. The default, since an inherited stdin makes the CLI wait.

@@ -43,4 +43,5 @@ pub use limits::{Limits, Retirement, Vitals};
 pub use options::TurnOptions;
 pub use session::{Live, Past};
 pub use spare::Spare;
+pub(super) use spare::key;
 pub use turn::LiveTurn;

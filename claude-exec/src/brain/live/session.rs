@@ -217,6 +217,11 @@ impl Live {
         let _gone = self.bridle.status.wait_for(|status| status.gone).await;
     }
 
+    /// Turns it has had, replayed ones not counted.
+    pub fn turns(&self) -> u32 {
+        self.turns
+    }
+
     /// What [`Limits::verdict`](super::Limits::verdict) judges.
     ///
     /// # Cancel safety

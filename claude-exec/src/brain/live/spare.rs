@@ -2,7 +2,9 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
+use serde_json::Map;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -15,6 +17,9 @@ use crate::error::{Error, Result};
 use crate::executor::{Command, Control, Executor};
 use crate::invocation::{INITIALIZE_ID, Invocation, SessionChoice};
 use crate::protocol::{ControlResponse, Request, SessionId};
+
+/// The id of the request that asks whether a process answers.
+const READY_ID: &str = "ready";
 
 /// A started process without a conversation: what a pool keeps. Dropping it ends the process.
 ///
@@ -103,6 +108,26 @@ impl Spare {
         Ok(Live::new(self, invocation))
     }
 
+    /// Waits until the process answers, and so has started: it has its code loaded then.
+    ///
+    /// # Errors
+    ///
+    /// When it ends, or [`is_timeout`](Error::is_timeout) when it does not answer within `limit`. The process is
+    /// ended.
+    ///
+    /// # Cancel safety
+    ///
+    /// A call whose future is dropped may have been sent.
+    pub async fn ready(&self, limit: Duration) -> Result<()> {
+        // The CLI answers requests before `initialize`, and takes that one's system prompt all the same (2.1.330).
+        let request = Request::Other { subtype: "get_binary_version".to_owned(), fields: Map::new() };
+        let line = request.to_line(READY_ID);
+        match order::ask(&self.bridle.orders, READY_ID.to_owned(), line, limit).await {
+            Err(error) if !error.is_unsupported() => Err(error),
+            _ => Ok(()), // a refusal is an answer
+        }
+    }
+
     /// The command it was started with, without its session's id: equal for all that can stand in for each other.
     pub fn key(&self) -> &Command {
         &self.command
@@ -111,6 +136,16 @@ impl Spare {
     /// When it was started.
     pub fn started(&self) -> Instant {
         self.started
+    }
+
+    /// Its session's id; `None` for an ephemeral one.
+    pub fn session_id(&self) -> Option<&SessionId> {
+        self.session_id.as_ref()
+    }
+
+    /// The handle of its process.
+    pub(in crate::brain) fn control(&self) -> &Arc<dyn Control> {
+        &self.control
     }
 
     /// Why it can no longer be used; `None` when it can.
@@ -139,7 +174,7 @@ impl Spare {
 }
 
 /// The launch flags without the session: the key under which spares stand in for each other.
-fn key(invocation: &Invocation) -> Result<Command> {
+pub(in crate::brain) fn key(invocation: &Invocation) -> Result<Command> {
     let session = match invocation.get_session() {
         SessionChoice::Ephemeral => SessionChoice::Ephemeral,
         _ => SessionChoice::New,
