@@ -117,7 +117,7 @@ def an_agent_with_tools():
 @case
 def errors_are_the_clients_own():
     raises(openai.AuthenticationError, lambda: ChatOpenAI(model="sonnet", api_key="wrong").invoke("hi"))
-    raises(openai.NotFoundError, lambda: ChatOpenAI(model="gpt-none", max_retries=0).invoke("hi"))
+    raises(openai.BadRequestError, lambda: ChatOpenAI(model="gpt-none", max_retries=0).invoke("hi"))
 
 
 main("langchain-openai")

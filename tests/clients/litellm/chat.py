@@ -90,7 +90,7 @@ def errors_are_the_clients_own():
     raises(litellm.AuthenticationError, lambda: ask("hi", api_key="wrong"))
     unknown = [{"role": "user", "content": "hi"}]
     raises(
-        litellm.NotFoundError,
+        litellm.BadRequestError,
         lambda: litellm.completion(model="openai/gpt-none", messages=unknown, num_retries=0),
     )
     raises(litellm.RateLimitError, lambda: ask("[[status 429 too many]]", max_retries=0))

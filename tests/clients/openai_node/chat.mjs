@@ -126,7 +126,7 @@ await main("openai", {
   async errors_are_the_clients_own() {
     const wrong = new OpenAI({ apiKey: "wrong", maxRetries: 0 });
     await assert.rejects(wrong.models.list(), OpenAI.AuthenticationError);
-    await assert.rejects(ask("hi", { model: "gpt-none" }), OpenAI.NotFoundError);
+    await assert.rejects(ask("hi", { model: "gpt-none" }), OpenAI.BadRequestError);
     await assert.rejects(ask("hi", { n: 2 }), (error) => {
       assert(error instanceof OpenAI.BadRequestError);
       assert.equal(error.param, "n");

@@ -12,7 +12,7 @@ from loguru import logger
 
 logger.remove()  # what fails is told by the cases
 
-from pipecat.adapters.schemas.function_schema import FunctionSchema
+from pipecat.adapters.llm.schemas.function_schema import FunctionSchema
 from pipecat.frames.frames import (
     EndFrame,
     FunctionCallResultFrame,
@@ -53,7 +53,7 @@ class Heard(FrameProcessor):
         return "".join(frame.text for frame in self.of(LLMTextFrame))
 
     async def until(self, holds):
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(40):
             while not holds():
                 self.more.clear()
                 await self.more.wait()
