@@ -5,12 +5,14 @@ import { readFile } from "node:fs/promises";
 /**
  * @param {string} client the package
  * @param {Record<string, () => Promise<void> | void>} cases a case fails by throwing
+ * @param {Record<string, () => Promise<void> | void>} tools those that need a server that takes tools of the client's
  */
-export async function main(client, cases) {
+export async function main(client, cases, tools) {
   const wanted = process.argv.slice(2);
   const passed = [];
   const failed = {};
-  for (const [name, run] of Object.entries(cases)) {
+  const withTools = "CLAUDE_EXEC_TEST_TOOLS" in process.env;
+  for (const [name, run] of Object.entries(withTools ? { ...cases, ...tools } : cases)) {
     if (wanted.length > 0 && !wanted.includes(name)) continue;
     try {
       await run();
@@ -21,5 +23,6 @@ export async function main(client, cases) {
   }
   const manifest = new URL(`./node_modules/${client}/package.json`, import.meta.url);
   const { version } = JSON.parse(await readFile(manifest, "utf8"));
-  console.log(JSON.stringify({ client, version, passed, failed }));
+  const left_out = withTools ? [] : Object.keys(tools);
+  console.log(JSON.stringify({ client, version, passed, failed, left_out }));
 }
