@@ -3,6 +3,7 @@
 mod support;
 
 mod suite {
+    mod breakglass;
     mod cli_facts;
     mod clients;
     mod conversational;
@@ -16,6 +17,7 @@ mod suite {
     mod openai_surface;
     mod original_faults;
     mod pool;
+    mod power;
     mod processes;
     mod recordings;
     mod stalled;

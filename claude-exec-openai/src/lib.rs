@@ -81,6 +81,7 @@ pub mod chat;
 mod collected;
 mod content;
 mod draft7;
+mod effort;
 mod envelope;
 mod error;
 mod failure;
