@@ -84,8 +84,10 @@ async def talk(context, play):
         await asyncio.wait_for(started.wait(), 30)
         try:
             await play(worker, heard)
-        finally:
-            await worker.queue_frame(EndFrame())
+        except BaseException:
+            await worker.cancel()  # a turn that hangs would hold back the end
+            raise
+        await worker.queue_frame(EndFrame())
 
     runner = WorkerRunner(handle_sigint=False)
     await runner.add_workers(worker)
