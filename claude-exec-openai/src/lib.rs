@@ -82,6 +82,8 @@ mod shell;
 mod stamp;
 mod tool;
 mod usage;
+#[cfg(feature = "http")]
+mod warm;
 
 pub use answer::{Answer, Done, Step};
 pub use collected::{Call, Collected, Whole};

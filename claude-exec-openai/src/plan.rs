@@ -46,7 +46,7 @@ pub fn plan(request: &Request, model: &Model) -> Result<Plan, ApiError> {
     if request.offers_tools() {
         return Err(ApiError::unsupported("tools", "tools of the client are not supported yet"));
     }
-    let content = carried(&request.messages)?;
+    let content = carried(&request.messages);
     let mut ignored = request.ignored.clone();
     let system = request.system.clone();
     let mut invocation = match model {
@@ -83,7 +83,7 @@ pub fn plan(request: &Request, model: &Model) -> Result<Plan, ApiError> {
 
 /// A turn of talk that is one message of the API, as a chat completion is: after a refusal the CLI would ask the
 /// model again, in words that no caller wrote, or ask another model (both variables tried on 2.1.330).
-fn plain(content: Content, model: &str) -> Invocation {
+pub(crate) fn plain(content: Content, model: &str) -> Invocation {
     Invocation::conversational(content)
         .model(model)
         .env("CLAUDE_CODE_DISABLE_REFUSAL_RETRY", "1")

@@ -1,5 +1,7 @@
 //! Limits, sampling and thinking, as every wire asks for them.
 
+use claude_exec::invocation::Effort;
+
 use crate::error::ApiError;
 use crate::fields::IgnoredFields;
 use crate::json::Json;
@@ -58,6 +60,25 @@ impl Reasoning {
         match self {
             Self::Preset | Self::Effort(ReasoningEffort::None | ReasoningEffort::Minimal) => false,
             Self::Effort(_) | Self::Tokens(_) => true,
+        }
+    }
+
+    /// So many tokens at most.
+    pub(crate) fn budget_tokens(self) -> Option<u32> {
+        match self {
+            Self::Tokens(tokens) => tokens,
+            _ => None,
+        }
+    }
+
+    /// How hard it tries.
+    pub(crate) fn effort(self) -> Option<Effort> {
+        match self {
+            Self::Preset | Self::Effort(ReasoningEffort::None) | Self::Tokens(_) => None,
+            Self::Effort(ReasoningEffort::Minimal | ReasoningEffort::Low) => Some(Effort::Low),
+            Self::Effort(ReasoningEffort::Medium) => Some(Effort::Medium),
+            Self::Effort(ReasoningEffort::High) => Some(Effort::High),
+            Self::Effort(ReasoningEffort::XHigh) => Some(Effort::XHigh),
         }
     }
 }

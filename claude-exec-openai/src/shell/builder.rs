@@ -2,16 +2,19 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use claude_exec::brain::pool::Pool;
 use claude_exec::executor::Executor;
 use claude_exec::http::{BodyLimit, Keyring};
+use claude_exec::invocation::Deadlines;
 use claude_exec::jobs::{Gate, Workspaces};
 use claude_exec::{Error, Invocation, Result};
 use tokio::sync::watch;
 
 use crate::models::{Model, Models, Workspace};
 use crate::plan;
+use crate::warm::Keeper;
 
 /// OpenAI's endpoint over the CLI: `POST /v1/chat/completions`, `GET /v1/models` and `/v1/models/{id}`.
 ///
@@ -33,6 +36,9 @@ pub(super) struct Shared {
     pub(super) body_limit: BodyLimit,
     pub(super) strict: bool,
     pub(super) prepare: Option<Prepare>,
+    pub(super) keeper: Option<Arc<Keeper>>,
+    pub(super) deadlines: Deadlines,
+    pub(super) queue_limit: Duration,
     pub(super) started: u64,
     pub(super) shutdown: watch::Sender<bool>,
 }
@@ -51,6 +57,9 @@ impl OpenAi {
             body_limit: BodyLimit::default(),
             strict: false,
             prepare: None,
+            pool: None,
+            deadlines: Invocation::conversational("").get_deadlines(),
+            queue_limit: None,
         }
     }
 
@@ -90,6 +99,9 @@ pub struct OpenAiBuilder {
     body_limit: BodyLimit,
     strict: bool,
     prepare: Option<Prepare>,
+    pool: Option<Pool>,
+    deadlines: Deadlines,
+    queue_limit: Option<Duration>,
 }
 
 impl OpenAiBuilder {
@@ -131,8 +143,31 @@ impl OpenAiBuilder {
         self
     }
 
-    /// Has the last word on each turn's invocation: the CLI's program, variables, the directory it runs in,
-    /// time limits. A checkout's directory is set after it.
+    /// Keeps the processes of plain models' conversations in `pool` between their turns, so that the next turn of a
+    /// conversation is said to the process that gave the last answer. Default is a process for each turn.
+    ///
+    /// Its executor is to be the endpoint's own. Who shuts the endpoint down shuts the pool down too.
+    pub fn pool(mut self, pool: Pool) -> Self {
+        self.pool = Some(pool);
+        self
+    }
+
+    /// Sets the time limits of plain models' turns; an agent has its own. Default is those of
+    /// [`Invocation::conversational`].
+    pub fn deadlines(mut self, deadlines: Deadlines) -> Self {
+        self.deadlines = deadlines;
+        self
+    }
+
+    /// Sets how long a request may wait for a slot, whatever the gate allows. Default is as long as a plain model's
+    /// turn may take: who would wait longer has hung up.
+    pub fn queue_limit(mut self, limit: Duration) -> Self {
+        self.queue_limit = Some(limit);
+        self
+    }
+
+    /// Has the last word on each turn's invocation: the CLI's program, variables, the directory it runs in. A
+    /// checkout's directory is set after it.
     pub fn prepare(mut self, prepare: impl Fn(Invocation) -> Invocation + Send + Sync + 'static) -> Self {
         self.prepare = Some(Arc::new(prepare));
         self
@@ -170,6 +205,9 @@ impl OpenAiBuilder {
             body_limit: self.body_limit,
             strict: self.strict,
             prepare: self.prepare,
+            keeper: self.pool.map(|pool| Arc::new(Keeper::new(pool))),
+            deadlines: self.deadlines,
+            queue_limit: self.queue_limit.unwrap_or(self.deadlines.total),
             started: unix_now(),
             shutdown: watch::Sender::new(false),
         })))

@@ -22,6 +22,7 @@ use crate::failure;
 use crate::plan::plan;
 use crate::relay::Relay;
 use crate::stamp::Stamp;
+use crate::warm::Conversation;
 
 /// The response header that names what was not honoured.
 pub const IGNORED: HeaderName = HeaderName::from_static("x-claude-exec-ignored");
@@ -40,20 +41,22 @@ where
     B: http_body::Body<Data = Bytes>,
     B::Error: fmt::Display,
 {
-    let mut record = Record::new(request_id.clone(), caller);
+    let mut record = Record::new(request_id.clone(), caller.clone());
     let (head, body) = request.into_parts();
     let asked = async {
         let body = read_body(&head.headers, body, endpoint.0.body_limit).await.map_err(unread)?;
         let ChatRequest { request, include_usage } = ChatRequest::parse(&body)?;
         let model = endpoint.0.models.resolve(request.model.as_deref())?;
         let plan = plan(&request, model)?;
+        let name = caller.as_ref().map(KeyName::as_str);
+        let conversation = endpoint.0.keeper.as_ref().and_then(|_| Conversation::of(&request, model, name));
         if endpoint.0.strict || is_strict(&head.headers) {
             plan.ignored.refuse()?;
         }
         // The prompt is in the plan now: a long answer need not hold a long conversation twice.
-        Ok((request.stream, include_usage, model, plan))
+        Ok((request.stream, include_usage, model, plan, conversation))
     };
-    let (stream, include_usage, model, plan) = match asked.await {
+    let (stream, include_usage, model, plan, conversation) = match asked.await {
         Ok(asked) => asked,
         Err(error) => return refuse(error, &mut record),
     };
@@ -64,7 +67,7 @@ where
         model: model.name().to_owned(),
     };
     let ignored = plan.ignored.header();
-    let answering = Answering::new(&endpoint, model, plan, request_id);
+    let answering = Answering::new(&endpoint, model, plan, conversation, request_id);
     let mut response = if stream {
         let chunker: Box<dyn Envelope + Send> = Box::new(Chunker::new(&stamp, include_usage));
         let relay = Relay::new(chunker);

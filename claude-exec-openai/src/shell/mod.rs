@@ -4,9 +4,12 @@ mod answering;
 mod builder;
 mod chat;
 mod frames;
+mod queue;
 mod record;
 mod respond;
+mod running;
 mod service;
+mod talk;
 
 pub use builder::{OpenAi, OpenAiBuilder};
 pub use chat::{IGNORED, STRICT};

@@ -1,0 +1,139 @@
+//! What a process that keeps its session needs of a request.
+
+use claude_exec::Invocation;
+use claude_exec::brain::live::TurnOptions;
+use claude_exec::protocol::Content;
+use serde::Serialize;
+
+use super::transcript::Transcript;
+use super::turns::turns;
+use crate::content::Message;
+use crate::fields::IgnoredFields;
+use crate::models::Model;
+use crate::plan::plain;
+use crate::request::Request;
+use crate::sampling::Sampling;
+
+/// A caller's conversation with a plain model.
+#[derive(Debug, Clone)]
+pub(crate) struct Conversation {
+    /// What its process is started and opened with: the same for each of its turns.
+    pub(crate) invocation: Invocation,
+    /// What this turn sets.
+    pub(crate) options: TurnOptions,
+    /// What was said, in the form that is compared.
+    pub(crate) turns: Vec<Message>,
+    /// The transcript before the first turn.
+    pub(crate) opening: Transcript,
+    /// The answer that the client is given is what the session has of it.
+    pub(crate) is_echoed: bool,
+}
+
+/// All that must be equal for a turn to go on in another's process.
+#[derive(Serialize)]
+struct Opening<'r> {
+    caller: Option<&'r str>,
+    model: &'r str,
+    system: Option<&'r str>,
+    schema: Option<&'r serde_json::Value>,
+    thinking: bool,
+    budget_tokens: Option<u32>,
+}
+
+impl Conversation {
+    /// The conversation that `request` continues, of the caller with this name; `None` for an agent's: what it has done
+    /// cannot be compared.
+    pub(crate) fn of(request: &Request, model: &Model, caller: Option<&str>) -> Option<Self> {
+        let Model::Plain { cli_name, .. } = model else { return None };
+        let (thinking, budget_tokens) = (request.reasoning.is_on(), request.reasoning.budget_tokens());
+        let schema = request.output.schema();
+        let schema = schema.as_ref().map(|schema| schema.value());
+        let system = request.system.as_deref();
+        let opening =
+            Transcript::open(&Opening { caller, model: cli_name, system, schema, thinking, budget_tokens });
+        let mut invocation = plain(Content::Text(String::new()), cli_name);
+        if let Some(system) = system {
+            invocation = invocation.system_prompt(system);
+        }
+        if let Some(schema) = schema {
+            invocation = invocation.json_schema(schema.clone());
+        }
+        if let Some(tokens) = budget_tokens {
+            invocation = invocation.env("MAX_THINKING_TOKENS", tokens.to_string());
+        }
+        let sampling = match thinking {
+            true => request.sampling.beside_thinking(&mut IgnoredFields::default()), // the plan names them
+            false => request.sampling.clone(),
+        };
+        let mut options = options(&sampling).thinking(thinking);
+        if let Some(effort) = request.reasoning.effort() {
+            options = options.effort(effort);
+        }
+        let turns = turns(request.messages.clone());
+        // The model gives JSON by a call of the CLI's own, which the client never sees.
+        Some(Self { invocation, options, turns, opening, is_echoed: schema.is_none() })
+    }
+}
+
+fn options(sampling: &Sampling) -> TurnOptions {
+    let Sampling { max_tokens, temperature, top_p, top_k, stop } = sampling;
+    let mut options = TurnOptions::new().stop(stop.iter().cloned());
+    if let Some(tokens) = *max_tokens {
+        options = options.max_tokens(tokens);
+    }
+    if let Some(temperature) = *temperature {
+        options = options.temperature(temperature);
+    }
+    if let Some(top_p) = *top_p {
+        options = options.top_p(top_p);
+    }
+    match *top_k {
+        Some(top_k) => options.extra_body("top_k", top_k.into()),
+        None => options,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chat::ChatRequest;
+    use crate::models::Models;
+
+    fn of(fields: &str, caller: &str) -> Conversation {
+        let body = format!(r#"{{"messages":[{{"role":"user","content":"hi"}}]{fields}}}"#);
+        let request = ChatRequest::parse(body.as_bytes()).unwrap().request;
+        let models = Models::default();
+        Conversation::of(&request, models.resolve(request.model.as_deref()).unwrap(), Some(caller)).unwrap()
+    }
+
+    #[test]
+    fn whatever_its_process_was_opened_with_makes_it_another_conversation() {
+        let openings = [
+            of("", "ana"),
+            of("", "bo"),
+            of(r#","model":"haiku""#, "ana"),
+            of(r#","reasoning_effort":"low""#, "ana"),
+            of(r#","response_format":{"type":"json_object"}"#, "ana"),
+        ]
+        .map(|conversation| conversation.opening);
+        for (at, one) in openings.iter().enumerate() {
+            assert!(openings[..at].iter().all(|other| other != one), "{at}");
+        }
+    }
+
+    #[test]
+    fn what_changes_from_turn_to_turn_changes_no_process() {
+        let (plain, sampled) = (of("", "ana"), of(r#","temperature":0.2,"max_tokens":7,"stop":"X""#, "ana"));
+        assert_eq!((plain.opening, &plain.invocation), (sampled.opening, &sampled.invocation));
+        let expected = TurnOptions::new().temperature(0.2).max_tokens(7).stop(["X"]).thinking(false);
+        assert_eq!(sampled.options, expected);
+    }
+
+    #[test]
+    fn an_agent_has_none() {
+        let request =
+            ChatRequest::parse(br#"{"messages":[{"role":"user","content":"hi"}]}"#).unwrap().request;
+        let agent = Model::Agent(crate::models::AgentModel::new("triage"));
+        assert!(Conversation::of(&request, &agent, None).is_none());
+    }
+}

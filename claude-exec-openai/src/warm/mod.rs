@@ -1,0 +1,32 @@
+//! Stateless on the wire, warm inside: which process goes on with which conversation.
+//!
+//! A request carries its whole conversation. When the process that gave its last answer still waits, only the new
+//! turn is said to it; otherwise the earlier turns are written into a fresh process as what they are, and the model
+//! API receives the same roles and texts that the client sent.
+//!
+//! **No text of one conversation can reach another.** A process is found by a [`Transcript`]: a hash over the caller's
+//! key name, the model, the system prompt, all that its process was opened with, and every turn so far. Who finds it
+//! takes it out, so one request alone has it. It comes back only after a turn that ended well, whose answer was sent
+//! whole and never started over; after a hang-up, an error, or any other doubt it ends.
+//!
+//! # Odd conversations
+//!
+//! | the client sends | the model API gets |
+//! |---|---|
+//! | several messages of one role in a row | one message with all their blocks, as that API reads them anyway |
+//! | a message that says nothing | nothing |
+//! | pictures and documents in earlier turns | the same blocks |
+//! | instructions in the middle (`system`, `developer`) | a part of the system prompt, so a change of them is another conversation |
+//! | a last message of the assistant's, or a first one | the packing of [`carried`](crate::carried) |
+//! | an answer of just `(no content)` | the same: the CLI would leave it out |
+
+mod conversation;
+mod index;
+mod keeper;
+mod transcript;
+mod turns;
+
+pub(crate) use conversation::Conversation;
+pub(crate) use keeper::Keeper;
+pub(crate) use transcript::Transcript;
+pub(crate) use turns::{Replay, is_left_out, replay};
