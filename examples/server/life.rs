@@ -38,6 +38,7 @@ pub async fn live(config: Config, token: &str) -> Result<(), Failed> {
     // Before anything is started: a signal from here on is a shutdown, never a death.
     let signals = Signals::listen().map_err(|error| Failed::Broke(format!("signals: {error}")))?;
     let (mover, phases) = Phases::new();
+    serve::allow_files(config.max_connections);
     let connections = Arc::new(Connections::new(config.max_connections, config.write_stall));
     let (grace, listen, is_demo) = (config.shutdown_grace, config.listen, config.demo);
     let app = Arc::new(App::open(config, phases.clone()).await?);

@@ -37,6 +37,28 @@ const BACKLOG: u32 = 1024;
 /// The pause after a failed `accept`: out of file descriptors, and trying at once fails again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
+/// File descriptors of a connection: its own, and the one that sees a hang-up.
+const FILES_PER_CONNECTION: u64 = 2;
+
+/// File descriptors for everything else: four for each process that runs, the store, the log.
+const FILES_BESIDES: u64 = 512;
+
+/// Raises this process's limit of open files to what `connections` need, where the system allows it: many start
+/// programs with 1024, and `accept` fails beyond.
+pub fn allow_files(connections: usize) {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let needed = connections as u64 * FILES_PER_CONNECTION + FILES_BESIDES;
+    let mut limit = getrlimit(Resource::Nofile);
+    let (Some(current), most) = (limit.current, limit.maximum.unwrap_or(u64::MAX)) else { return };
+    if current < needed {
+        limit.current = Some(needed.min(most));
+        let raised = setrlimit(Resource::Nofile, limit);
+        if raised.is_err() || most < needed {
+            tracing::warn!(needed, most, "few files may be open: connections can fail; raise `ulimit -n`");
+        }
+    }
+}
+
 /// Listens on `address`; what is set here holds for every connection.
 pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;

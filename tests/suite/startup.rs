@@ -112,6 +112,15 @@ async fn two_servers_do_not_share_a_state_nor_a_port() {
 }
 
 #[tokio::test]
+async fn as_many_files_may_be_open_as_the_connections_need() {
+    let server = Site::fake().env("MAX_CONNECTIONS", "900").start().await;
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", server.pid())).unwrap();
+    let files = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    let numbers: Vec<u64> = files.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    assert!(numbers[0] >= 2312 || numbers[0] == numbers[1], "{files}");
+}
+
+#[tokio::test]
 async fn only_a_demo_needs_a_temporary_directory() {
     let server = Site::fake().env("TMPDIR", "/nowhere");
     assert_eq!(server.start().await.chat("[[text well]]").await.answer(), "well");

@@ -285,3 +285,23 @@ async fn a_schema_travels_on_stdin_and_comes_back_as_json() {
     let outcome = run(&home, Invocation::conversational("where?").json_schema(schema)).await;
     assert_eq!(outcome.structured_output.expect("it fits").get(), r#"{"city":"Sofia"}"#);
 }
+
+#[tokio::test]
+#[ignore = "needs the real CLI: tests/run.sh"]
+async fn nothing_is_left_in_tmpdir_after_a_tool_ran_or_the_cli_was_killed() {
+    let api = ModelApi::start().await;
+    let home = Home::new(&api);
+    let left = || std::fs::read_dir(home.tmp()).unwrap().count();
+    let during = home.tmp().join("*/claude-*");
+    let prompt = format!(r#"[[tool Bash {{"command":"ls -d {} && mktemp"}}]]"#, during.display());
+    assert_eq!(run(&home, agent(&prompt)).await.text, TOOL_ANSWER);
+    let results = tool_results(&api.messages()[1].body);
+    assert!(!results[0].1, "the CLI and its tool used a directory of the run's own: {results:?}");
+    assert_eq!(left(), 0);
+
+    let mut turn = start(&home, agent("[[silence]]")).await;
+    while !matches!(turn.next().await, Some(Event::Session(_))) {}
+    turn.stop();
+    while turn.next().await.is_some() {}
+    assert_eq!(left(), 0);
+}

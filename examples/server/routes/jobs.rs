@@ -183,18 +183,11 @@ mod tests {
     #[test]
     fn a_key_is_its_callers_own() {
         let long = "k".repeat(MAX_KEY_BYTES + 1);
-        let table: [(&[&str], Result<Option<&str>, ()>); 7] = [
-            (&[], Ok(None)),
-            (&["abc"], Ok(Some("n8n:abc"))),
-            (&[""], Err(())),
-            (&["a b"], Err(())),
-            (&["é"], Err(())),
-            (&[&long], Err(())),
-            (&["a", "a"], Err(())),
-        ];
-        for (values, expected) in table {
-            let found = key(&headers(IDEMPOTENCY_KEY, values), "n8n").map_err(drop);
-            assert_eq!(found, expected.map(|key| key.map(str::to_owned)), "{values:?}");
+        let found = |values: &[&str]| key(&headers(IDEMPOTENCY_KEY, values), "n8n").map_err(drop);
+        assert_eq!(found(&[]), Ok(None));
+        assert_eq!(found(&["abc"]), Ok(Some("n8n:abc".to_owned())));
+        for refused in [&[""][..], &["a b"], &["é"], &[&long], &["a", "a"]] {
+            assert_eq!(found(refused), Err(()), "{refused:?}");
         }
     }
 

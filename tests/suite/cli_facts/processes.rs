@@ -239,7 +239,7 @@ async fn background_tasks_can_be_switched_off() {
     assert!(pipe.finish().await.status.success());
 }
 
-/// A server that runs it for months needs a `TMPDIR` of its own and a broom.
+/// So each run of ours has a `TMPDIR` of its own, which goes away with it.
 #[tokio::test]
 #[ignore = "needs the real CLI: tests/run.sh"]
 async fn each_session_leaves_a_directory_in_tmpdir_and_a_killed_one_a_socket() {

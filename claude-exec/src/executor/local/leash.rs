@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::descendants;
 use super::marker::Marker;
 use super::proc::Identity;
+use super::scratch::Scratch;
 use crate::executor::Stop;
 use crate::time::after;
 
@@ -26,12 +27,14 @@ pub(super) struct Leash {
     marker: Marker,
     /// Descendants seen by a walk before the stop.
     known: HashSet<Identity>,
+    /// Removed last: whoever is still there writes to it.
+    scratch: Option<Scratch>,
     held: bool,
 }
 
 impl Leash {
-    pub(super) fn new(leader: u32, marker: Marker) -> Self {
-        Self { leader, marker, known: HashSet::new(), held: true }
+    pub(super) fn new(leader: u32, marker: Marker, scratch: Option<Scratch>) -> Self {
+        Self { leader, marker, known: HashSet::new(), scratch, held: true }
     }
 
     /// Says that the leader was reaped and swept after.
@@ -61,12 +64,15 @@ impl Leash {
         }
     }
 
-    /// Kills what is left once the leader has ended. Called right after it was reaped, since its pid, which
+    /// Kills what is left once the leader has ended, and removes its temporary files. Called right after it was reaped, since its pid, which
     /// is the group's id, could be given away in time.
     pub(super) async fn sweep(&mut self) {
         descendants::signal_group(self.leader, Signal::KILL);
         descendants::kill_known(&self.known);
         descendants::sweep(|environ| self.marker.is_in(environ)).await;
+        if let Some(scratch) = self.scratch.take() {
+            scratch.remove().await;
+        }
     }
 }
 

@@ -28,6 +28,17 @@ impl Marker {
         &self.0
     }
 
+    /// The marker with the run's first 8 digits only: for a name that has to be short.
+    pub(super) fn short(&self) -> &str {
+        let run = self.0.rfind('-').map_or(0, |dash| dash + 1);
+        self.0.get(..run + 8).unwrap_or(&self.0)
+    }
+
+    /// The marker that [`short`](Self::short) tells: good enough to know its owner.
+    pub(super) fn from_short(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
     /// The marker in the bytes of a `/proc/<pid>/environ`.
     pub(super) fn find(environ: &[u8]) -> Option<Self> {
         environ.split(|byte| *byte == 0).find_map(|variable| {

@@ -12,8 +12,12 @@
 //! title over it) *and* leaves session and parent before a walk is made, which is when a stop begins. A container
 //! or a cgroup catches that one: see [`wrapper`](super::wrapper).
 //!
+//! A child's `TMPDIR` is its own, below the one it would have had, and is removed when the child and its
+//! descendants are gone.
+//!
 //! When this process dies, even by SIGKILL, its children get SIGTERM from the kernel (Linux `PDEATHSIG`), and
-//! [`LocalExecutor::sweep_orphans`], called at the next start, kills what had detached itself.
+//! [`LocalExecutor::sweep_orphans`], called at the next start, kills what had detached itself
+//! and removes the temporary files.
 
 #[cfg(not(unix))]
 compile_error!("the `local` executor needs Unix; build with `default-features = false` for the rest");
@@ -23,6 +27,7 @@ mod environment;
 mod leash;
 mod marker;
 mod proc;
+mod scratch;
 mod spawn;
 mod stdin;
 mod supervise;
@@ -72,16 +77,22 @@ impl LocalExecutor {
         self.environment.iter()
     }
 
-    /// Kills every process that an executor of a process now dead has left behind, and gives their number.
+    /// Kills every process that an executor of a process now dead has left behind, removes their temporary
+    /// files, and gives the processes' number.
     ///
     /// Call it once at start-up. It touches only processes of this PID namespace that carry the marker of an
-    /// owner that is gone.
+    /// owner that is gone, and directories of this user that are named after one.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future leaves the rest alive.
     pub async fn sweep_orphans() -> usize {
-        descendants::sweep(|environ| Marker::find(environ).is_some_and(|marker| marker.is_orphaned())).await
+        let is_orphan = |environ: &[u8]| Marker::find(environ).is_some_and(|marker| marker.is_orphaned());
+        let swept = descendants::sweep(is_orphan).await;
+        let base = spawn::temporary(&environment::clean(std::env::vars_os()));
+        // A directory that cannot be listed has nothing of ours in it that could be removed.
+        let _swept = tokio::task::spawn_blocking(move || scratch::sweep_orphans(&base)).await;
+        swept
     }
 }
 

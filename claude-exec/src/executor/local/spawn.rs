@@ -1,9 +1,10 @@
 //! The spawning of a child, from a thread that never ends.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::panic::AssertUnwindSafe;
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::OnceLock;
 
@@ -13,15 +14,20 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::leash::Leash;
 use super::marker::{self, Marker};
+use super::scratch::Scratch;
 use crate::error::{Error, Result};
 use crate::executor::{Command, Stdin};
 
 /// Spawns asked for and not yet begun; more wait in `spawn`.
 const WAITING_SPAWNS: usize = 64;
 
+/// Where a program keeps its temporary files (POSIX.1-2017, section 8.3).
+const TMPDIR: &str = "TMPDIR";
+
 struct Job {
     command: tokio::process::Command,
     marker: Marker,
+    scratch: Option<Scratch>,
     runtime: Handle,
     reply: oneshot::Sender<io::Result<Spawned>>,
 }
@@ -43,12 +49,25 @@ pub(super) async fn spawn(command: &Command, environment: &BTreeMap<OsString, Os
         return Err(Error::invalid("cwd", format!("{} is no directory", cwd.display())));
     }
     let (reply, child) = oneshot::channel();
-    let command = prepare(command, environment, &marker);
-    let job = Job { command, marker, runtime: Handle::current(), reply };
+    let base = match command.env.get(OsStr::new(TMPDIR)) {
+        Some(Some(chosen)) => PathBuf::from(chosen),
+        _ => temporary(environment),
+    };
+    let scratch = Scratch::make(&base, &marker);
+    let mut command = prepare(command, environment, &marker);
+    if let Some(scratch) = &scratch {
+        command.env(TMPDIR, scratch.path());
+    }
+    let job = Job { command, marker, scratch, runtime: Handle::current(), reply };
     let spawner = spawner().map_err(|error| Error::spawn(&program, error))?;
     let gone = || Error::spawn(&program, io::Error::other("the spawning thread is gone"));
     spawner.send(job).await.map_err(|_| gone())?;
     child.await.map_err(|_| gone())?.map_err(|error| Error::spawn(&program, error))
+}
+
+/// Where a child with this environment would keep its temporary files.
+pub(super) fn temporary(environment: &BTreeMap<OsString, OsString>) -> PathBuf {
+    environment.get(OsStr::new(TMPDIR)).map_or_else(|| PathBuf::from("/tmp"), PathBuf::from)
 }
 
 fn prepare(
@@ -106,7 +125,7 @@ fn spawner() -> io::Result<&'static mpsc::Sender<Job>> {
     let spawner = SPAWNER.get_or_init(|| {
         let (jobs, mut waiting) = mpsc::channel::<Job>(WAITING_SPAWNS);
         std::thread::Builder::new().name("claude-exec-spawn".to_owned()).spawn(move || {
-            while let Some(Job { mut command, marker, runtime, reply }) = waiting.blocking_recv() {
+            while let Some(Job { mut command, marker, scratch, runtime, reply }) = waiting.blocking_recv() {
                 if reply.is_closed() {
                     continue; // its caller has left
                 }
@@ -117,7 +136,7 @@ fn spawner() -> io::Result<&'static mpsc::Sender<Job>> {
                 let no_io = |_| Err(io::Error::other("the runtime has no I/O driver: use `enable_all`"));
                 let spawned = spawned.unwrap_or_else(no_io).map(|child| {
                     let leader = child.id().expect("a child that was never waited for has a pid");
-                    Spawned { leash: Leash::new(leader, marker), child }
+                    Spawned { leash: Leash::new(leader, marker, scratch), child }
                 });
                 let _unwanted = reply.send(spawned);
             }
