@@ -7,6 +7,7 @@ mod suite {
     mod conversational;
     mod execute;
     mod fake_claude;
+    mod isolation;
     mod layering;
     mod live;
     mod metrics;
@@ -20,4 +21,5 @@ mod suite {
     mod turn;
     mod upstream;
     mod verbatim;
+    mod warm;
 }

@@ -1,12 +1,12 @@
 //! From a turn's events to an answer: the half that both wires share.
 
-use claude_exec::protocol::{Event, Outcome, RateLimit, Retry};
+use claude_exec::protocol::{Event, Outcome, Retry, Usage};
 
 use crate::error::ApiError;
 use crate::failure;
 use crate::finish::FinishReason;
+use crate::limits::Limits;
 use crate::schema::Schema;
-use crate::usage::TokenUsage;
 
 /// What an event means for the answer.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,6 +53,8 @@ pub enum Step {
     Done(Done),
     /// There is no answer.
     Failed(ApiError),
+    /// What the model API said about the account's limits.
+    Limits(Limits),
 }
 
 /// The end of an answer.
@@ -62,7 +64,7 @@ pub struct Done {
     /// Why it ended.
     pub finish_reason: FinishReason,
     /// The turn's tokens; `None` when it was ended before the CLI told them.
-    pub usage: Option<TokenUsage>,
+    pub usage: Option<Usage>,
     /// The whole answer, when none of it came before.
     pub text: Option<String>,
     /// The text that ended the answer, of those that the request names.
@@ -71,7 +73,7 @@ pub struct Done {
 
 impl Done {
     /// The end of an answer whose text has come.
-    pub fn new(finish_reason: FinishReason, usage: Option<TokenUsage>) -> Self {
+    pub fn new(finish_reason: FinishReason, usage: Option<Usage>) -> Self {
         Self { finish_reason, usage, text: None, stop_sequence: None }
     }
 }
@@ -82,12 +84,14 @@ impl Done {
 pub struct Answer {
     one_message: bool,
     schema: Option<Schema>,
+    show_reasoning: bool,
     text_bytes: usize,
     tools_ran: bool,
     stop_reason: Option<String>,
     /// The retry that the CLI is in, if it is: the cause of a time limit that runs out meanwhile.
     retry: Option<Retry>,
-    resets_at: Option<u64>,
+    limits: Option<Limits>,
+    stop_sequence: Option<String>,
     ended: bool,
 }
 
@@ -101,11 +105,13 @@ impl Answer {
         Self {
             one_message,
             schema: None,
+            show_reasoning: true,
             text_bytes: 0,
             tools_ran: false,
             stop_reason: None,
             retry: None,
-            resets_at: None,
+            limits: None,
+            stop_sequence: None,
             ended: false,
         }
     }
@@ -115,6 +121,13 @@ impl Answer {
     #[must_use]
     pub fn expecting(mut self, schema: Option<Schema>) -> Self {
         self.schema = schema;
+        self
+    }
+
+    /// Whether thinking is told; it is, by default. Otherwise it only shows that the model is at work.
+    #[must_use]
+    pub fn showing_reasoning(mut self, show: bool) -> Self {
+        self.show_reasoning = show;
         self
     }
 
@@ -134,7 +147,7 @@ impl Answer {
                 self.text_bytes += text.text.len();
                 Some(Step::Text { text: text.text, paragraph })
             }
-            Event::Thinking(text) if text.parent.is_none() => {
+            Event::Thinking(text) if text.parent.is_none() && self.show_reasoning => {
                 self.retry = None;
                 Some(Step::Reasoning { text: text.text })
             }
@@ -153,10 +166,11 @@ impl Answer {
             }
             Event::MessageEnd(end) if end.parent.is_none() => {
                 self.stop_reason = end.stop_reason;
+                self.stop_sequence = end.stop_sequence;
                 let cut = ["max_tokens", "model_context_window_exceeded"];
                 if self.one_message && self.stop_reason.as_deref().is_some_and(|reason| cut.contains(&reason))
                 {
-                    return Some(self.done(Done::new(FinishReason::Length, end.usage.map(Into::into))));
+                    return Some(self.done(Done::new(FinishReason::Length, end.usage)));
                 }
                 // A schema's answer is not known to be one before the turn's end.
                 self.schema.is_none().then_some(Step::Settled)
@@ -166,8 +180,9 @@ impl Answer {
                 None
             }
             Event::RateLimit(limit) => {
-                self.resets_at = reset_of(&limit);
-                None
+                let limits = Limits::of(&limit);
+                self.limits = Some(limits.clone());
+                Some(Step::Limits(limits))
             }
             Event::Finished(outcome) => Some(self.finished(*outcome, now)),
             Event::Error(error) => {
@@ -197,7 +212,8 @@ impl Answer {
                 _ => return self.fail(error, now()),
             },
         };
-        let mut done = Done::new(finish_reason, Some(outcome.usage.into()));
+        let mut done = Done::new(finish_reason, Some(outcome.usage));
+        done.stop_sequence = self.stop_sequence.take();
         done.text = match &self.schema {
             None => Some(outcome.text).filter(|text| success && self.text_bytes == 0 && !text.is_empty()),
             Some(_) if !success || finish_reason != FinishReason::Stop => None,
@@ -220,13 +236,10 @@ impl Answer {
 
     fn fail(&mut self, error: ApiError, now: u64) -> Step {
         self.ended = true;
-        Step::Failed(failure::with_reset(error, self.resets_at, now))
+        let resets_at =
+            self.limits.as_ref().filter(|limits| limits.rejected).and_then(|limits| limits.resets_at);
+        Step::Failed(failure::with_reset(error, resets_at, now))
     }
-}
-
-/// Only a rejection stops a turn; `allowed_warning` is news.
-fn reset_of(limit: &RateLimit) -> Option<u64> {
-    limit.resets_at.filter(|_| limit.status == "rejected")
 }
 
 /// What stands between texts with tool calls between them: they are separate utterances of the model.

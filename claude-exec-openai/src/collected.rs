@@ -2,7 +2,10 @@
 
 use std::fmt;
 
+use serde_json::json;
+
 use crate::answer::{Done, PARAGRAPH, Step};
+use crate::content::{Block, Message, Role};
 use crate::error::ApiError;
 use crate::failure;
 
@@ -51,6 +54,21 @@ impl Whole {
     }
 }
 
+impl Whole {
+    /// The answer as a message of the conversation. What the model thought is not part of it.
+    pub fn to_message(&self) -> Message {
+        let mut content = Vec::new();
+        if !self.text.is_empty() {
+            content.push(Block::text(self.text.as_str()));
+        }
+        for call in &self.calls {
+            let input = serde_json::from_str(&call.arguments).unwrap_or_else(|_| json!({}));
+            content.push(Block::ToolUse { id: call.id.clone(), name: call.name.clone(), input });
+        }
+        Message::new(Role::Assistant, content)
+    }
+}
+
 impl Collected {
     /// Takes the next step; the answer or its failure when it was the last one.
     ///
@@ -59,32 +77,51 @@ impl Collected {
     /// The answer's own failure, and 502 `answer_too_long` for one of more than 16 MB.
     pub fn take(&mut self, step: Step) -> Option<Result<Whole, ApiError>> {
         match step {
-            Step::Began | Step::Settled => return None,
+            Step::Done(done) => Some(Ok(self.finish(done))),
+            Step::Failed(error) => Some(Err(error)),
+            step => {
+                self.note(&step);
+                self.is_too_long().then(|| Err(failure::too_long()))
+            }
+        }
+    }
+
+    /// Takes note of a step that is not the last one.
+    pub(crate) fn note(&mut self, step: &Step) {
+        match step {
             Step::Text { text, paragraph } => {
-                if paragraph {
+                if *paragraph {
                     self.text.push_str(PARAGRAPH);
                 }
-                self.text.push_str(&text);
+                self.text.push_str(text);
             }
-            Step::Reasoning { text } => self.reasoning.push_str(&text),
-            Step::Call { id, name } => self.calls.push(Call { id, name, arguments: String::new() }),
+            Step::Reasoning { text } => self.reasoning.push_str(text),
+            Step::Call { id, name } => {
+                self.calls.push(Call { id: id.clone(), name: name.clone(), arguments: String::new() });
+            }
             Step::Arguments { id, json } => {
-                if let Some(call) = self.calls.iter_mut().find(|call| call.id == id) {
-                    call.arguments.push_str(&json);
+                if let Some(call) = self.calls.iter_mut().find(|call| call.id == *id) {
+                    call.arguments.push_str(json);
                 }
             }
             Step::Void { bytes, reasoning_bytes } => {
-                take_back(&mut self.text, bytes);
-                take_back(&mut self.reasoning, reasoning_bytes);
+                take_back(&mut self.text, *bytes);
+                take_back(&mut self.reasoning, *reasoning_bytes);
             }
-            Step::Done(mut done) => {
-                let Self { text, reasoning, calls } = std::mem::take(self);
-                let text = done.text.take().unwrap_or(text);
-                return Some(Ok(Whole { text, reasoning, calls, done }));
-            }
-            Step::Failed(error) => return Some(Err(error)),
+            Step::Began | Step::Settled | Step::Limits(_) | Step::Done(_) | Step::Failed(_) => {}
         }
-        (self.len() > MAX_ANSWER).then(|| Err(failure::too_long()))
+    }
+
+    /// The answer, which ended so.
+    pub(crate) fn finish(&mut self, mut done: Done) -> Whole {
+        let Self { text, reasoning, calls } = std::mem::take(self);
+        let text = done.text.take().unwrap_or(text);
+        Whole { text, reasoning, calls, done }
+    }
+
+    /// True when it is more than one object may be.
+    pub(crate) fn is_too_long(&self) -> bool {
+        self.len() > MAX_ANSWER
     }
 
     fn len(&self) -> usize {

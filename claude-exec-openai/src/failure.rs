@@ -168,6 +168,15 @@ pub(crate) fn stopped() -> ApiError {
     ApiError::new(503, SERVER, "the turn was stopped before its end").code("interrupted")
 }
 
+/// The code of a turn that its caller cancelled by another request.
+pub(crate) const CANCELLED: &str = "cancelled";
+
+/// The turn's caller cancelled it.
+#[cfg(feature = "http")]
+pub(crate) fn cancelled() -> ApiError {
+    ApiError::new(409, "invalid_request_error", "the response was cancelled").code(CANCELLED).final_answer()
+}
+
 fn is_too_long(words: &str) -> bool {
     let words = words.to_ascii_lowercase();
     words.contains("prompt is too long") || words.contains("exceed context limit")

@@ -25,16 +25,35 @@
 //! A plain name (`haiku`, `sonnet`, …) **never has tools**. A name that the operator configured may stand for
 //! an agent ([`AgentModel`]), which has them, and a checkout of its own; `/v1/models` says which those are.
 //!
+//! # The wires
+//!
+//! | path | reads | writes |
+//! |---|---|---|
+//! | `POST /v1/chat/completions` | [`chat::ChatRequest`] | [`chat::completion`], [`chat::Chunker`] |
+//! | `POST /v1/responses` | [`responses::ResponsesRequest`] | [`responses::response`], [`responses::ResponseEvents`] |
+//! | `POST /v1/messages` | [`messages::MessagesRequest`] | [`messages::message`], [`messages::MessageEvents`] |
+//!
+//! All three are read into one [`Request`] and written from one stream of [`Step`]s. Beside them there are
+//! `GET` and `DELETE /v1/responses/{id}` and `POST /v1/responses/{id}/cancel` (which ends one that is being made,
+//! by its id), and `GET /v1/models` and `/v1/models/{id}`. `POST /v1/messages/count_tokens` is refused: the CLI
+//! has no count.
+//!
 //! # Fields
+//!
+//! For all wires: what a wire does not have is not read there.
 //!
 //! | field | what becomes of it |
 //! |---|---|
-//! | `model`, `messages`, `stream`, `stream_options`, `response_format` | honoured; `null` or no model is the default one |
-//! | `max_tokens`, `max_completion_tokens`, `temperature`, `top_p`, `top_k`, `stop`, `reasoning_effort` | honoured for plain models; named as ignored for agents. A `temperature` above 1 and a blank `stop` are named as ignored, and `temperature`, `top_p` and `top_k` beside thinking |
+//! | `model` | honoured; `null` or no model is the default one |
+//! | `messages`, `input`, `system`, `instructions` | honoured: texts, images (PNG, JPEG, GIF and WebP of up to 5 MB as data URL or base64; other URLs are passed on and never fetched here) and PDF files; audio is refused. Thinking of earlier turns is left out |
+//! | `stream`, `stream_options` | honoured |
+//! | `response_format`, `text`, `output_config` | honoured: the answer fits the schema, strict or not, or has failed with `invalid_output`; an `effort` is honoured too, a `verbosity` named as ignored |
+//! | `max_tokens`, `max_completion_tokens`, `max_output_tokens`, `temperature`, `top_p`, `top_k`, `stop`, `stop_sequences`, `reasoning_effort`, `reasoning`, `thinking` | honoured for plain models; named as ignored for agents. A `temperature` above 1 and a blank `stop` are named as ignored, and `temperature`, `top_p` and `top_k` beside thinking |
 //! | `tools`, `tool_choice`, `parallel_tool_calls` | read and checked; tools that may be called are refused for now |
-//! | `user`, `metadata`, `store`, `safety_identifier`, `prompt_cache_key`, `prompt_cache_retention` | accepted: they change nothing in an answer |
-//! | `seed`, `logit_bias`, `presence_penalty`, `frequency_penalty`, `service_tier`, `verbosity`, `prediction`, and every field not in this table | accepted at the default; otherwise named in the header `x-claude-exec-ignored` and in the log |
-//! | `n`, `logprobs`, `top_logprobs`, `functions`, `function_call`, `modalities`, `audio`, `web_search_options` | accepted at the default; otherwise refused, with `param` |
+//! | `previous_response_id`, `store` | honoured where the server keeps responses ([`OpenAiBuilder::store`]) |
+//! | `user`, `metadata`, `safety_identifier`, `prompt_cache_key`, `prompt_cache_retention`, `cache_control`; `store` of a chat | accepted: they change nothing in an answer |
+//! | `seed`, `logit_bias`, `presence_penalty`, `frequency_penalty`, `service_tier`, `verbosity`, `prediction`, `include`, `max_tool_calls`, `truncation`, `context_management`, `inference_geo`, `speed`, and every field not in this table | accepted at the default; otherwise named in the header `x-claude-exec-ignored` and in the log |
+//! | `n`, `logprobs`, `top_logprobs`, `functions`, `function_call`, `modalities`, `audio`, `web_search_options`, `background`, `conversation`, `prompt`, `container`, `mcp_servers` | accepted at the default; otherwise refused, with `param` |
 //!
 //! Under `strict` (an option of the server, or the request header `x-claude-exec-strict: true`) what would be
 //! ignored is refused.
@@ -46,7 +65,7 @@
 //!
 //! # Errors
 //!
-//! Always OpenAI's object, whose status is the true one as long as none has been sent; the tables are on
+//! Always OpenAI's object, below `/v1/messages` Anthropic's, whose status is the true one as long as none has been sent; the tables are on
 //! [`from_outcome`] and [`from_error`]. A failed turn is never a `stop`, and the CLI's
 //! error prose never the assistant's words. A stream that fails in the middle ends with the error object and
 //! without `[DONE]`.
@@ -67,13 +86,16 @@ mod failure;
 mod fields;
 mod finish;
 mod json;
+mod limits;
 mod media;
+pub mod messages;
 mod models;
 mod plan;
 mod prompt;
 mod read;
 mod relay;
 mod request;
+pub mod responses;
 mod sampling;
 mod schema;
 mod sent;
@@ -93,16 +115,17 @@ pub use error::ApiError;
 pub use failure::{from_error, from_outcome};
 pub use fields::IgnoredFields;
 pub use finish::FinishReason;
+pub use limits::Limits;
 pub use media::{MAX_DOCUMENT_BYTES, MAX_IMAGE_BYTES, MAX_IMAGES};
 pub use models::{AgentModel, Model, Models, Workspace};
 pub use plan::{Plan, plan};
 pub use prompt::carried;
 pub use relay::{Progress, Relay};
 pub use request::Request;
-pub use sampling::{Reasoning, ReasoningEffort, Sampling};
+pub use sampling::{Reasoning, Sampling};
 pub use schema::{MAX_SCHEMA_BYTES, OutputFormat, Schema};
 #[cfg(feature = "http")]
-pub use shell::{IGNORED, OpenAi, OpenAiBuilder, STRICT};
+pub use shell::{IGNORED, OpenAi, OpenAiBuilder, STRICT, refusal};
 pub use stamp::Stamp;
 pub use tool::{MAX_TOOLS, ToolChoice, ToolDefinition};
 pub use usage::{CompletionTokens, PromptTokens, TokenUsage};
@@ -111,7 +134,8 @@ pub use usage::{CompletionTokens, PromptTokens, TokenUsage};
 mod tests {
     #[test]
     fn the_documentation_names_every_field() {
-        for (name, _) in crate::chat::FIELDS {
+        let tables = [crate::chat::FIELDS, crate::responses::FIELDS, crate::messages::FIELDS];
+        for (name, _) in tables.into_iter().flatten() {
             assert!(include_str!("lib.rs").contains(&format!("`{name}`")), "{name}");
         }
     }

@@ -1,7 +1,7 @@
 //! From a request and its model to the invocation: the whole decision, before anything is started.
 
 use claude_exec::Invocation;
-use claude_exec::invocation::{Deadlines, Effort};
+use claude_exec::invocation::Deadlines;
 use claude_exec::protocol::Content;
 
 use crate::answer::Answer;
@@ -10,7 +10,7 @@ use crate::fields::IgnoredFields;
 use crate::models::{AgentModel, Model};
 use crate::prompt::carried;
 use crate::request::Request;
-use crate::sampling::{Reasoning, ReasoningEffort, Sampling};
+use crate::sampling::{Reasoning, Sampling};
 use crate::schema::Schema;
 
 /// A turn that is ready to run.
@@ -25,12 +25,14 @@ pub struct Plan {
     pub schema: Option<Schema>,
     /// The answer is one message of the API, as that of a model without tools is.
     pub one_message: bool,
+    /// What the model thinks is shown.
+    pub show_reasoning: bool,
 }
 
 impl Plan {
     /// What follows the turn's events.
     pub fn answer(&self) -> Answer {
-        Answer::new(self.one_message).expecting(self.schema.clone())
+        Answer::new(self.one_message).expecting(self.schema.clone()).showing_reasoning(self.show_reasoning)
     }
 }
 
@@ -56,7 +58,7 @@ pub fn plan(request: &Request, model: &Model) -> Result<Plan, ApiError> {
                 invocation = invocation.system_prompt(system);
             }
             let invocation = thinking(invocation, request.reasoning);
-            if request.reasoning.is_on() {
+            if request.reasoning.thinking {
                 sampled(invocation, &request.sampling.beside_thinking(&mut ignored))
             } else {
                 sampled(invocation, &request.sampling)
@@ -64,7 +66,7 @@ pub fn plan(request: &Request, model: &Model) -> Result<Plan, ApiError> {
         }
         Model::Agent(agent) => {
             request.sampling.ignore_all(&mut ignored);
-            if request.reasoning != Reasoning::Preset {
+            if request.reasoning.asked {
                 ignored.add("reasoning_effort");
             }
             let invocation = of_agent(Invocation::agent(content), agent);
@@ -78,7 +80,8 @@ pub fn plan(request: &Request, model: &Model) -> Result<Plan, ApiError> {
     if let Some(schema) = &schema {
         invocation = invocation.json_schema(schema.value().clone());
     }
-    Ok(Plan { invocation, ignored, schema, one_message: !model.is_agent() })
+    let (one_message, show_reasoning) = (!model.is_agent(), request.show_reasoning);
+    Ok(Plan { invocation, ignored, schema, one_message, show_reasoning })
 }
 
 /// A turn of talk that is one message of the API, as a chat completion is: after a refusal the CLI would ask the
@@ -103,16 +106,15 @@ fn sampled(mut invocation: Invocation, sampling: &Sampling) -> Invocation {
 
 /// Switches thinking on where it is asked for; the preset has it off.
 fn thinking(mut invocation: Invocation, reasoning: Reasoning) -> Invocation {
-    if reasoning.is_on() {
+    if reasoning.thinking {
         invocation = invocation.env("CLAUDE_CODE_DISABLE_THINKING", "0");
     }
-    match reasoning {
-        Reasoning::Preset | Reasoning::Effort(ReasoningEffort::None) | Reasoning::Tokens(None) => invocation,
-        Reasoning::Tokens(Some(tokens)) => invocation.env("MAX_THINKING_TOKENS", tokens.to_string()),
-        Reasoning::Effort(ReasoningEffort::Minimal | ReasoningEffort::Low) => invocation.effort(Effort::Low),
-        Reasoning::Effort(ReasoningEffort::Medium) => invocation.effort(Effort::Medium),
-        Reasoning::Effort(ReasoningEffort::High) => invocation.effort(Effort::High),
-        Reasoning::Effort(ReasoningEffort::XHigh) => invocation.effort(Effort::XHigh),
+    if let Some(tokens) = reasoning.budget_tokens {
+        invocation = invocation.env("MAX_THINKING_TOKENS", tokens.to_string());
+    }
+    match reasoning.effort {
+        Some(effort) => invocation.effort(effort),
+        None => invocation,
     }
 }
 
@@ -147,7 +149,7 @@ mod tests {
     use std::num::NonZeroU32;
     use std::time::Duration;
 
-    use claude_exec::invocation::PermissionMode;
+    use claude_exec::invocation::{Effort, PermissionMode};
 
     use super::*;
     use crate::chat::ChatRequest;

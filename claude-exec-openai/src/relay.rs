@@ -44,8 +44,8 @@ impl<E: Envelope> Relay<E> {
     /// A failure is written only when it comes in the middle, so that an earlier one can still be a status;
     /// `held` says that no byte has left yet.
     pub fn take(&mut self, step: Step, held: bool, out: &mut BytesMut) -> Progress {
-        let ended = matches!(step, Step::Failed(_) | Step::Void { .. });
-        if !ended && !std::mem::replace(&mut self.begun, true) {
+        let silent = matches!(step, Step::Failed(_) | Step::Void { .. } | Step::Limits(_));
+        if !silent && !std::mem::replace(&mut self.begun, true) {
             self.envelope.began(out);
         }
         match self.write(step, out) {
@@ -103,6 +103,7 @@ impl<E: Envelope> Relay<E> {
                 return Ok(Progress::Ended(Ok(done)));
             }
             Step::Failed(error) => return Err(error),
+            Step::Limits(_) => return Ok(Progress::Quiet),
         }
         Ok(Progress::Began)
     }

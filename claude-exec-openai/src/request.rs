@@ -30,6 +30,8 @@ pub struct Request {
     pub sampling: Sampling,
     /// How much the model thinks.
     pub reasoning: Reasoning,
+    /// Whether what it thinks is shown.
+    pub show_reasoning: bool,
     /// What the answer must be.
     pub output: OutputFormat,
     /// Server-sent events instead of one object.

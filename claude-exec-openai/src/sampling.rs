@@ -23,91 +23,36 @@ pub struct Sampling {
     pub stop: Vec<String>,
 }
 
-/// How much the model may think.
+/// How much the model may think. The default is the preset's: a plain model not at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
-pub enum Reasoning {
-    /// As the preset of its model has it: a plain model not at all.
-    #[default]
-    Preset,
-    /// So hard, in OpenAI's words.
-    Effort(ReasoningEffort),
-    /// So many tokens at most; `None` leaves that to the model.
-    Tokens(Option<u32>),
-}
-
-/// OpenAI's words for how much a model may think.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ReasoningEffort {
-    /// Not at all.
-    None,
-    /// The least there is: none, and a terse answer.
-    Minimal,
-    /// Little.
-    Low,
-    /// As usual.
-    Medium,
-    /// Much.
-    High,
-    /// Very much.
-    XHigh,
+pub struct Reasoning {
+    /// The request says something about it.
+    pub asked: bool,
+    /// It thinks before it answers. Temperature and its like cannot be honoured beside it.
+    pub thinking: bool,
+    /// Tokens of thinking at most; `None` leaves that to the model.
+    pub budget_tokens: Option<u32>,
+    /// How hard it tries.
+    pub effort: Option<Effort>,
 }
 
 impl Reasoning {
-    /// True when it asks for thinking: temperature and its like cannot be honoured beside it.
-    pub fn is_on(self) -> bool {
-        match self {
-            Self::Preset | Self::Effort(ReasoningEffort::None | ReasoningEffort::Minimal) => false,
-            Self::Effort(_) | Self::Tokens(_) => true,
-        }
-    }
-
-    /// So many tokens at most.
-    pub(crate) fn budget_tokens(self) -> Option<u32> {
-        match self {
-            Self::Tokens(tokens) => tokens,
-            _ => None,
-        }
-    }
-
-    /// How hard it tries.
-    pub(crate) fn effort(self) -> Option<Effort> {
-        match self {
-            Self::Preset | Self::Effort(ReasoningEffort::None) | Self::Tokens(_) => None,
-            Self::Effort(ReasoningEffort::Minimal | ReasoningEffort::Low) => Some(Effort::Low),
-            Self::Effort(ReasoningEffort::Medium) => Some(Effort::Medium),
-            Self::Effort(ReasoningEffort::High) => Some(Effort::High),
-            Self::Effort(ReasoningEffort::XHigh) => Some(Effort::XHigh),
-        }
-    }
-}
-
-impl ReasoningEffort {
-    /// Reads OpenAI's word.
-    pub(crate) fn parse(param: &str, value: &Json<'_>) -> Result<Self, ApiError> {
-        match value.as_str() {
-            Some("none") => Ok(Self::None),
-            Some("minimal") => Ok(Self::Minimal),
-            Some("low") => Ok(Self::Low),
-            Some("medium") => Ok(Self::Medium),
-            Some("high") => Ok(Self::High),
-            Some("xhigh") => Ok(Self::XHigh),
-            Some(_) => Err(ApiError::invalid(param, "must be none, minimal, low, medium, high or xhigh")),
-            None => Err(wrong_type(param, "a string", value)),
-        }
-    }
-
-    /// OpenAI's word.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Minimal => "minimal",
-            Self::Low => "low",
-            Self::Medium => "medium",
-            Self::High => "high",
-            Self::XHigh => "xhigh",
-        }
+    /// Reads OpenAI's word. `minimal` is no thinking and little effort.
+    pub(crate) fn of_effort(param: &str, value: &Json<'_>) -> Result<Self, ApiError> {
+        let (thinking, effort) = match value.as_str() {
+            Some("none") => (false, None),
+            Some("minimal") => (false, Some(Effort::Low)),
+            Some("low") => (true, Some(Effort::Low)),
+            Some("medium") => (true, Some(Effort::Medium)),
+            Some("high") => (true, Some(Effort::High)),
+            Some("xhigh") => (true, Some(Effort::XHigh)),
+            Some(_) => {
+                return Err(ApiError::invalid(param, "must be none, minimal, low, medium, high or xhigh"));
+            }
+            None => return Err(wrong_type(param, "a string", value)),
+        };
+        Ok(Self { asked: true, thinking, budget_tokens: None, effort })
     }
 }
 
@@ -231,14 +176,5 @@ mod tests {
         let left = sampling.beside_thinking(&mut ignored);
         assert_eq!(left, Sampling { temperature: None, ..sampling });
         assert_eq!(ignored.names(), ["temperature"]);
-        for (reasoning, on) in [
-            (Reasoning::Preset, false),
-            (Reasoning::Effort(ReasoningEffort::None), false),
-            (Reasoning::Effort(ReasoningEffort::Minimal), false),
-            (Reasoning::Effort(ReasoningEffort::Low), true),
-            (Reasoning::Tokens(None), true),
-        ] {
-            assert_eq!(reasoning.is_on(), on);
-        }
     }
 }

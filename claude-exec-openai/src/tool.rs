@@ -5,7 +5,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::content::{Block, Message};
 use crate::error::ApiError;
+use crate::json::Json;
 
 /// Tools in one request, as OpenAI's reference has it.
 pub const MAX_TOOLS: usize = 128;
@@ -104,6 +106,15 @@ pub(crate) fn check_name(param: &str, name: &str) -> Result<(), ApiError> {
     Err(ApiError::invalid(param, format!("must be 1 to {MAX_NAME} letters, digits, `_` or `-`")))
 }
 
+/// The arguments of an earlier call: an object, written as a string. Nothing at all is an empty one.
+pub(crate) fn parsed_arguments(param: &str, text: &str) -> Result<Value, ApiError> {
+    let text = if text.trim().is_empty() { "{}" } else { text };
+    match Json::parse(text.as_bytes()) {
+        Ok(object @ Json::Object(_)) => Ok(object.to_value()),
+        _ => Err(ApiError::invalid(param, "must be a JSON object, written as a string")),
+    }
+}
+
 /// Follows the calls of a conversation, so that every result has its call and every call its result.
 #[derive(Debug, Default)]
 pub(crate) struct OpenCalls(Vec<String>);
@@ -137,6 +148,28 @@ impl OpenCalls {
         }
         Err(ApiError::invalid(param, "the tool calls before it are not all answered"))
     }
+}
+
+/// Checks the calls and results of a conversation, each message with where it stands in the request.
+pub(crate) fn check_calls<'m>(
+    messages: impl IntoIterator<Item = (&'m str, &'m Message)>,
+    end: &str,
+) -> Result<(), ApiError> {
+    let mut calls = OpenCalls::default();
+    for (at, message) in messages {
+        for block in &message.content {
+            if let Block::ToolResult { tool_use_id, .. } = block {
+                calls.result(at, tool_use_id)?;
+            }
+        }
+        calls.settled(at)?;
+        for block in &message.content {
+            if let Block::ToolUse { id, .. } = block {
+                calls.call(at, id)?;
+            }
+        }
+    }
+    calls.settled(end)
 }
 
 /// Shows names alone.

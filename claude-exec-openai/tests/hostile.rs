@@ -3,12 +3,26 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use claude_exec_openai::chat::ChatRequest;
-use claude_exec_openai::{ApiError, Models, plan};
+use claude_exec_openai::messages::MessagesRequest;
+use claude_exec_openai::responses::ResponsesRequest;
+use claude_exec_openai::{ApiError, Models, Request, plan};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+/// All three wires take the same bytes; the chat's answer is given.
 fn answer(body: &[u8]) -> Result<(), ApiError> {
-    let request = ChatRequest::parse(body)?.request;
+    for request in [
+        ResponsesRequest::parse(body).and_then(|asked| asked.after(Vec::new())),
+        MessagesRequest::parse(body).map(|asked| asked.request),
+    ] {
+        if let Err(error) = request.and_then(planned) {
+            assert_openai_error(&error);
+        }
+    }
+    planned(ChatRequest::parse(body)?.request)
+}
+
+fn planned(request: Request) -> Result<(), ApiError> {
     let models = Models::default();
     let plan = plan(&request, models.resolve(request.model.as_deref())?)?;
     plan.invocation.to_command().expect("what was planned can be started");
@@ -30,11 +44,12 @@ fn any_json() -> impl Strategy<Value = Value> {
         any::<bool>().prop_map(Value::from),
         any::<i64>().prop_map(Value::from),
         any::<f64>().prop_map(Value::from),
-        "[a-z]{0,6}|user|system|assistant|tool|text|image_url|file|function|json_schema|object|data:;base64,aGk=|https://x|\u{0}|\u{200b}".prop_map(Value::from),
+        "[a-z]{0,6}|user|system|assistant|tool|text|image_url|file|function|json_schema|object|input_text|input_image|tool_use|tool_result|base64|message|function_call|data:;base64,aGk=|https://x|\u{0}|\u{200b}".prop_map(Value::from),
     ];
     let name = "role|content|type|text|name|messages|model|stop|stream|stream_options|include_usage|\
         max_tokens|temperature|tools|n|refusal|tool_calls|reasoning_effort|image_url|url|file|file_data|function|\
-        arguments|id|tool_call_id|tool_choice|response_format|json_schema|schema|properties|[a-z\r\n]{0,8}";
+        arguments|id|tool_call_id|tool_choice|response_format|json_schema|schema|properties|input|call_id|output|source|data|system|\
+        thinking|tool_use_id|reasoning|format|[a-z\r\n]{0,8}";
     leaf.prop_recursive(5, 64, 6, move |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),

@@ -19,6 +19,7 @@ use crate::answer::Done;
 use crate::envelope::{Envelope, put_json};
 use crate::error::ApiError;
 use crate::stamp::Stamp;
+use crate::usage::TokenUsage;
 
 /// Encodes one answer's chunks into a buffer of the caller's.
 ///
@@ -147,7 +148,7 @@ impl Envelope for Chunker {
         if let Some(usage) = done.usage.filter(|_| self.include_usage) {
             out.put_slice(&self.head);
             out.put_slice(br#"],"usage":"#);
-            put_json(out, &usage);
+            put_json(out, &TokenUsage::from(usage));
             out.put_slice(b"}\n\n");
         }
         out.put_slice(b"data: [DONE]\n\n");
@@ -166,13 +167,10 @@ impl Envelope for Chunker {
 
 #[cfg(test)]
 mod tests {
+    use claude_exec::protocol::Usage;
+
     use super::*;
     use crate::finish::FinishReason;
-    use crate::usage::TokenUsage;
-
-    fn done(reason: FinishReason, usage: Option<TokenUsage>) -> Done {
-        Done::new(reason, usage)
-    }
 
     fn chunker(include_usage: bool) -> Chunker {
         Chunker::new(&Stamp { id: "chatcmpl-1".into(), created: 7, model: "so\"net".into() }, include_usage)
@@ -190,7 +188,7 @@ mod tests {
         assert!(!chunker.has_begun());
         chunker.text("tok", &mut out);
         chunker.text("\"\n\u{1}ж\u{2028}", &mut out);
-        chunker.finish(&done(FinishReason::Stop, Some(TokenUsage::default())), &mut out);
+        chunker.finish(&Done::new(FinishReason::Stop, Some(Usage::default())), &mut out);
         let rest = r#""logprobs":null,"finish_reason":null}]}"#;
         let expected = [
             format!("{HEAD}{{\"index\":0,\"delta\":{{\"role\":\"assistant\",\"content\":\"\"}},{rest}\n\n"),
@@ -208,9 +206,8 @@ mod tests {
     fn usage_is_null_until_its_own_chunk() {
         let (mut chunker, mut out) = (chunker(true), BytesMut::new());
         chunker.text("tok", &mut out);
-        let usage =
-            TokenUsage { prompt_tokens: 3, completion_tokens: 4, total_tokens: 7, ..Default::default() };
-        chunker.finish(&done(FinishReason::Length, Some(usage)), &mut out);
+        let usage: Usage = serde_json::from_str(r#"{"input_tokens":3,"output_tokens":4}"#).unwrap();
+        chunker.finish(&Done::new(FinishReason::Length, Some(usage)), &mut out);
         let rest = r#""logprobs":null,"finish_reason":null}],"usage":null}"#;
         let details = r#""prompt_tokens_details":{"cached_tokens":0},"completion_tokens_details":{"reasoning_tokens":0}"#;
         let expected = [
@@ -237,7 +234,7 @@ mod tests {
             chunker.tool_input(id, ":1}", &mut out);
         }
         chunker.tool_input("unknown", "x", &mut out);
-        chunker.finish(&done(FinishReason::ToolCalls, None), &mut out);
+        chunker.finish(&Done::new(FinishReason::ToolCalls, None), &mut out);
         let event = |delta: &str, finish: &str| {
             format!(
                 "{HEAD}{{\"index\":0,\"delta\":{{{delta}}},\"logprobs\":null,\"finish_reason\":{finish}}}]}}\n\n"
@@ -274,7 +271,7 @@ mod tests {
     #[test]
     fn an_empty_answer_still_says_its_role() {
         let (mut chunker, mut out) = (chunker(false), BytesMut::new());
-        chunker.finish(&done(FinishReason::Stop, Some(TokenUsage::default())), &mut out);
+        chunker.finish(&Done::new(FinishReason::Stop, Some(Usage::default())), &mut out);
         assert_eq!(wire(out).matches("\"role\":\"assistant\"").count(), 1);
     }
 

@@ -30,7 +30,7 @@ pub fn completion(stamp: &Stamp, answer: &Whole) -> Vec<u8> {
         created: stamp.created,
         model: &stamp.model,
         choices: [choice],
-        usage: answer.done.usage,
+        usage: answer.done.usage.map(Into::into),
     };
     serde_json::to_vec(&body).expect("strings and numbers always serialize")
 }
@@ -96,7 +96,7 @@ mod tests {
         )
         .unwrap();
         let stamp = Stamp { id: "chatcmpl-1".into(), created: 7, model: "sonnet".into() };
-        let done = Done::new(FinishReason::Length, Some(usage.into()));
+        let done = Done::new(FinishReason::Length, Some(usage));
         let body = completion(&stamp, &Whole::of_text("Здравей \"ти\"\n", done));
         let expected = concat!(
             r#"{"id":"chatcmpl-1","object":"chat.completion","created":7,"model":"sonnet","choices":[{"index":0,"#,

@@ -7,7 +7,7 @@ use crate::json::Json;
 use crate::media;
 use crate::read::{self, missing, wrong_type};
 use crate::request::joined;
-use crate::tool::{OpenCalls, check_name};
+use crate::tool::{OpenCalls, check_name, parsed_arguments};
 
 /// Messages in one request. The model's context is full long before; this bounds what is built from them.
 pub const MAX_MESSAGES: usize = 2_048;
@@ -154,7 +154,7 @@ impl Reader<'_> {
         let name = read::required_str(function, "name", &*param)?;
         check_name(&param, name)?;
         let param = format!("{at}.function.arguments");
-        let input = arguments(&param, read::required_str(function, "arguments", &*param)?)?;
+        let input = parsed_arguments(&param, read::required_str(function, "arguments", &*param)?)?;
         Ok(Block::ToolUse { id: id.to_owned(), name: name.to_owned(), input })
     }
 
@@ -257,15 +257,6 @@ fn file(at: &str, item: &Json<'_>) -> Result<Block, ApiError> {
 fn part_text(at: &str, field: &str, item: &Json<'_>) -> Result<Block, ApiError> {
     let param = format!("{at}.{field}");
     Ok(Block::Text { text: read::text(&param, read::required_str(item, field, &*param)?)? })
-}
-
-/// The arguments of an earlier call: an object, written as a string. Nothing at all is an empty one.
-pub(crate) fn arguments(param: &str, text: &str) -> Result<serde_json::Value, ApiError> {
-    let text = if text.trim().is_empty() { "{}" } else { text };
-    match Json::parse(text.as_bytes()) {
-        Ok(object @ Json::Object(_)) => Ok(object.to_value()),
-        _ => Err(ApiError::invalid(param, "must be a JSON object, written as a string")),
-    }
 }
 
 /// The texts of a content as one, a blank line between parts.

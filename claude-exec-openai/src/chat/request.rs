@@ -7,7 +7,7 @@ use crate::fields::{self, IgnoredFields};
 use crate::json::Json;
 use crate::read::{self, wrong_type};
 use crate::request::Request;
-use crate::sampling::{self, Reasoning, ReasoningEffort, Sampling};
+use crate::sampling::{self, Reasoning, Sampling};
 use crate::schema::{OutputFormat, Schema};
 use crate::tool::{self, ToolChoice, ToolDefinition};
 
@@ -61,6 +61,7 @@ impl ChatRequest {
                 stop: sampling::stop(body, "stop", MAX_STOPS, &mut ignored)?,
             },
             reasoning: reasoning(body)?,
+            show_reasoning: true,
             output: output(body)?,
             stream: read::boolean(body, "stream", "stream")?,
             ignored,
@@ -93,8 +94,8 @@ fn max_tokens(body: &Json<'_>) -> Result<Option<u32>, ApiError> {
 
 fn reasoning(body: &Json<'_>) -> Result<Reasoning, ApiError> {
     Ok(match body.get("reasoning_effort") {
-        None => Reasoning::Preset,
-        Some(value) => Reasoning::Effort(ReasoningEffort::parse("reasoning_effort", value)?),
+        None => Reasoning::default(),
+        Some(value) => Reasoning::of_effort("reasoning_effort", value)?,
     })
 }
 
@@ -194,8 +195,12 @@ mod tests {
     #[test]
     fn a_bare_request_has_every_default() {
         let ChatRequest { request, include_usage } = read("").unwrap();
-        let expected =
-            Request { messages: request.messages.clone(), parallel_tool_calls: true, ..Request::default() };
+        let expected = Request {
+            messages: request.messages.clone(),
+            parallel_tool_calls: true,
+            show_reasoning: true,
+            ..Request::default()
+        };
         assert_eq!((request, include_usage), (expected, false));
     }
 
@@ -207,7 +212,7 @@ mod tests {
         let request = read(sent).unwrap().request;
         assert!(request.ignored.is_empty() && request.stream);
         assert_eq!((request.sampling, request.output), (Sampling::default(), OutputFormat::Text));
-        assert_eq!((request.reasoning, request.tools), (Reasoning::Preset, vec![]));
+        assert_eq!((request.reasoning, request.tools), (Reasoning::default(), vec![]));
     }
 
     #[test]

@@ -1,17 +1,17 @@
 //! One request's turn, from the queue to its end, as the steps of its answer.
 
 use std::fmt;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
 use claude_exec::http::RequestId;
 use claude_exec::protocol::Event;
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, Either};
 use futures::{FutureExt, Stream};
 
 use super::builder::{OpenAi, unix_now};
 use super::queue::{self, Wanted};
-use super::running::Running;
+use super::underway::Underway;
 use crate::answer::{Answer, Step};
 use crate::error::ApiError;
 use crate::failure;
@@ -23,36 +23,38 @@ use crate::warm::Conversation;
 pub(super) struct Answering {
     state: State,
     answer: Answer,
-    stopped: BoxFuture<'static, ()>,
+    stopped: BoxFuture<'static, ApiError>,
     agent: bool,
     request_id: RequestId,
 }
 
 enum State {
     /// In the queue, then preparing a checkout, then starting or finding the process.
-    Starting(BoxFuture<'static, Result<Running, ApiError>>),
-    Running(Running),
+    Starting(BoxFuture<'static, Result<Underway, ApiError>>),
+    Running(Underway),
     /// The answer is whole, and its session goes back before the client can ask for it again.
     Ending(BoxFuture<'static, ()>, Option<Step>),
     Ended,
 }
 
 impl Answering {
-    /// Runs the turn of `plan`, as one of `conversation` where there is a pool.
+    /// Begins the turn of `plan`, as one of `conversation` where there is a pool. `cancelled` comes when its caller wants
+    /// it to end.
     pub(super) fn new(
         endpoint: &OpenAi,
         model: &Model,
         plan: Plan,
         conversation: Option<Conversation>,
         request_id: RequestId,
+        cancelled: Option<BoxFuture<'static, ()>>,
     ) -> Self {
         let mut shutdown = endpoint.0.shutdown.subscribe();
         let answer = plan.answer();
         let deadlines = endpoint.0.deadlines;
-        let wanted = match (conversation, &endpoint.0.keeper) {
-            (Some(mut conversation), Some(keeper)) => {
+        let wanted = match (conversation, &endpoint.0.sessions) {
+            (Some(mut conversation), Some(sessions)) => {
                 conversation.invocation = conversation.invocation.deadlines(deadlines);
-                Wanted::Talk(keeper.clone(), Box::new(conversation))
+                Wanted::Talk(sessions.clone(), Box::new(conversation))
             }
             _ if model.is_agent() => Wanted::Once(Box::new(plan.invocation), model.workspace()),
             _ => Wanted::Once(Box::new(plan.invocation.deadlines(deadlines)), model.workspace()),
@@ -60,10 +62,17 @@ impl Answering {
         Self {
             state: State::Starting(queue::start(endpoint.clone(), wanted).boxed()),
             answer,
-            // An endpoint that is gone cannot be shut down any more.
             stopped: async move {
-                if shutdown.wait_for(|down| *down).await.is_err() {
-                    std::future::pending::<()>().await;
+                let down = async {
+                    // An endpoint that is gone cannot be shut down any more.
+                    if shutdown.wait_for(|down| *down).await.is_err() {
+                        std::future::pending::<()>().await;
+                    }
+                };
+                let cancelled = cancelled.unwrap_or_else(|| std::future::pending().boxed());
+                match futures::future::select(pin!(down), cancelled).await {
+                    Either::Left(_) => failure::stopped(),
+                    Either::Right(_) => failure::cancelled(),
                 }
             }
             .boxed(),
@@ -86,7 +95,7 @@ impl Answering {
                         tracing::warn!(request_id = %self.request_id, %error, "a turn failed");
                     }
                     let Some(step) = self.answer.take(event, unix_now) else { continue };
-                    if let Running::Talk(talk) = running {
+                    if let Underway::Talk(talk) = running {
                         talk.note(&step);
                     }
                     match step {
@@ -112,7 +121,7 @@ impl Answering {
     fn done(&mut self, step: Step) {
         let running = std::mem::replace(&mut self.state, State::Ended);
         let ending = match (running, &step) {
-            (State::Running(Running::Talk(talk)), Step::Done(done)) => talk.end(done.clone()).boxed(),
+            (State::Running(Underway::Talk(talk)), Step::Done(done)) => talk.end(done.clone()).boxed(),
             // A turn that has its result ends by itself; the slot is free when it has.
             _ => std::future::ready(()).boxed(),
         };
@@ -131,8 +140,10 @@ impl Stream for Answering {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Step>> {
         let step = self.poll_step(cx);
-        if step.is_pending() && self.stopped.poll_unpin(cx).is_ready() {
-            return Poll::Ready(self.end(Step::Failed(failure::stopped())));
+        if step.is_pending()
+            && let Poll::Ready(error) = self.stopped.poll_unpin(cx)
+        {
+            return Poll::Ready(self.end(Step::Failed(error)));
         }
         step
     }

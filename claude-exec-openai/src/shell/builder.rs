@@ -5,18 +5,23 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use claude_exec::brain::pool::Pool;
+use claude_exec::cli::{CliVersion, Verdict};
 use claude_exec::executor::Executor;
 use claude_exec::http::{BodyLimit, Keyring};
 use claude_exec::invocation::Deadlines;
 use claude_exec::jobs::{Gate, Workspaces};
+use claude_exec::store::Store;
 use claude_exec::{Error, Invocation, Result};
 use tokio::sync::watch;
 
+use super::kept::KeptResponses;
+use super::running::Running;
 use crate::models::{Model, Models, Workspace};
 use crate::plan;
-use crate::warm::Keeper;
+use crate::warm::Sessions;
 
-/// OpenAI's endpoint over the CLI: `POST /v1/chat/completions`, `GET /v1/models` and `/v1/models/{id}`.
+/// The endpoint over the CLI: OpenAI's `/v1/chat/completions`, `/v1/responses` and `/v1/models`, and Anthropic's
+/// `/v1/messages`.
 ///
 /// It is a `tower_service::Service` over the types of `http`, so it mounts in raw hyper (by
 /// `hyper_util::service::TowerToHyperService`) and in axum (`route_service`, `fallback_service`) alike.
@@ -36,9 +41,11 @@ pub(super) struct Shared {
     pub(super) body_limit: BodyLimit,
     pub(super) strict: bool,
     pub(super) prepare: Option<Prepare>,
-    pub(super) keeper: Option<Arc<Keeper>>,
+    pub(super) sessions: Option<Arc<Sessions>>,
     pub(super) deadlines: Deadlines,
     pub(super) queue_limit: Duration,
+    pub(super) kept: Option<Arc<KeptResponses>>,
+    pub(super) running: Running,
     pub(super) started: u64,
     pub(super) shutdown: watch::Sender<bool>,
 }
@@ -60,7 +67,48 @@ impl OpenAi {
             pool: None,
             deadlines: Invocation::conversational("").get_deadlines(),
             queue_limit: None,
+            store: None,
         }
+    }
+
+    /// Says which version of the CLI there is, once at the start. It matters with a pool: earlier turns that no process
+    /// remembers are then written into a fresh one as what they are, if this version takes them so. That is known of
+    /// [`TESTED`](claude_exec::cli::TESTED). With any other the feature `self-test` finds it out, with one turn of the CLI against a model API
+    /// on loopback; without it, or where the test fails, and until this was called, they are packed as
+    /// [`carried`](crate::carried) says.
+    ///
+    /// True when they are replayed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future ends the self-test; then they are packed.
+    pub async fn use_cli(&self, version: CliVersion) -> bool {
+        let Some(sessions) = &self.0.sessions else { return false };
+        let replays = match version.verdict() {
+            Verdict::Tested => true,
+            _ => self.self_test().await,
+        };
+        tracing::info!(%version, replays, "earlier turns of a conversation");
+        sessions.set_replays(replays);
+        replays
+    }
+
+    #[cfg(feature = "self-test")]
+    async fn self_test(&self) -> bool {
+        let invocation = plan::plain(String::new().into(), "sonnet");
+        let invocation = match &self.0.prepare {
+            Some(prepare) => prepare(invocation),
+            None => invocation,
+        };
+        super::self_test::holds(&*self.0.executor, invocation).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "the self-test could not be run to its end");
+            false
+        })
+    }
+
+    #[cfg(not(feature = "self-test"))]
+    async fn self_test(&self) -> bool {
+        false
     }
 
     /// Ends every turn, and refuses new ones: streams end with an error object, other requests with a 503.
@@ -102,6 +150,7 @@ pub struct OpenAiBuilder {
     pool: Option<Pool>,
     deadlines: Deadlines,
     queue_limit: Option<Duration>,
+    store: Option<Arc<dyn Store>>,
 }
 
 impl OpenAiBuilder {
@@ -173,6 +222,15 @@ impl OpenAiBuilder {
         self
     }
 
+    /// Keeps responses of `/v1/responses` in `store`, so that later requests can go on from them. Without it none
+    /// is kept, and each says so by `"store": false`.
+    ///
+    /// At most 10,000 responses, 512 MB of them and 30 days; the oldest make room.
+    pub fn store(mut self, store: Arc<dyn Store>) -> Self {
+        self.store = Some(store);
+        self
+    }
+
     /// Checks all of it.
     ///
     /// # Errors
@@ -205,9 +263,11 @@ impl OpenAiBuilder {
             body_limit: self.body_limit,
             strict: self.strict,
             prepare: self.prepare,
-            keeper: self.pool.map(|pool| Arc::new(Keeper::new(pool))),
+            sessions: self.pool.map(|pool| Arc::new(Sessions::new(pool))),
             deadlines: self.deadlines,
             queue_limit: self.queue_limit.unwrap_or(self.deadlines.total),
+            kept: self.store.map(|store| Arc::new(KeptResponses::new(store))),
+            running: Running::default(),
             started: unix_now(),
             shutdown: watch::Sender::new(false),
         })))

@@ -6,13 +6,15 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use futures::Stream;
+use futures::{Stream, StreamExt};
 use tokio::time::Instant;
 
-use super::answering::Answering;
 use super::record::Record;
+use super::wire::Steps;
+use crate::answer::Step;
 use crate::envelope::Envelope;
 use crate::error::ApiError;
+use crate::limits::Limits;
 use crate::relay::{Progress, Relay};
 
 /// How long the status is held back for the first sign of the model. Beyond it a client is told 200 and kept
@@ -24,30 +26,34 @@ const MAX_FRAME: usize = 16 * 1024;
 
 /// Chunks as they become ready; several that are ready at once are one item. Dropping it ends the turn.
 pub(super) struct Frames {
-    answering: Answering,
+    steps: Steps,
     relay: Relay<Box<dyn Envelope + Send>>,
     buffer: BytesMut,
     held: bool,
     ended: bool,
     record: Record,
+    limits: Option<Limits>,
 }
 
 impl Frames {
-    /// Waits for what the status depends on: the first sign that the model works, or a failure.
+    /// Waits for what the status depends on: the first sign that the model works, or a failure. What is known of
+    /// the account's limits by then goes to `limits`.
     ///
     /// # Errors
     ///
-    /// What the turn failed of, before any of it was shown.
+    /// What the turn failed of, before any of it was shown; `record` has it then.
     pub(super) async fn open(
-        answering: Answering,
+        steps: Steps,
         relay: Relay<Box<dyn Envelope + Send>>,
         record: Record,
+        limits: &mut Option<Limits>,
     ) -> Result<Self, ApiError> {
         let buffer = BytesMut::new();
-        let mut frames = Self { answering, relay, buffer, held: true, ended: false, record };
+        let mut frames = Self { steps, relay, buffer, held: true, ended: false, record, limits: None };
         let opened = poll_fn(|cx| frames.poll_open(cx));
         let opened = tokio::time::timeout_at(Instant::now() + HOLD_LIMIT, opened).await;
         frames.held = false;
+        *limits = frames.limits.take();
         opened.unwrap_or(Ok(()))?;
         Ok(frames)
     }
@@ -64,7 +70,10 @@ impl Frames {
 
     /// Takes the next step into the buffer.
     fn poll_progress(&mut self, cx: &mut Context<'_>) -> Poll<Option<Progress>> {
-        let step = std::task::ready!(Pin::new(&mut self.answering).poll_next(cx));
+        let step = std::task::ready!(self.steps.poll_next_unpin(cx));
+        if let Some(Step::Limits(limits)) = &step {
+            self.limits = Some(limits.clone());
+        }
         let progress = step.map(|step| self.relay.take(step, self.held, &mut self.buffer));
         match &progress {
             Some(Progress::Ended(end)) => {

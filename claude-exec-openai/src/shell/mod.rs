@@ -2,14 +2,22 @@
 
 mod answering;
 mod builder;
-mod chat;
+mod exchange;
 mod frames;
+mod kept;
 mod queue;
 mod record;
 mod respond;
+mod responses;
+mod route;
 mod running;
+#[cfg(feature = "self-test")]
+mod self_test;
 mod service;
 mod talk;
+mod underway;
+mod wire;
 
 pub use builder::{OpenAi, OpenAiBuilder};
-pub use chat::{IGNORED, STRICT};
+pub use exchange::{IGNORED, STRICT};
+pub use respond::refusal;

@@ -9,12 +9,12 @@ use claude_exec::{Error, Invocation, Result};
 use tokio::time::timeout;
 
 use super::builder::{OpenAi, Shared};
-use super::running::Running;
 use super::talk::Talk;
+use super::underway::Underway;
 use crate::error::ApiError;
 use crate::failure;
 use crate::models;
-use crate::warm::{Conversation, Keeper};
+use crate::warm::{Conversation, Sessions};
 
 /// How long preparing a checkout may take in all, as for jobs; each step has a limit of its own.
 const CHECKOUT_LIMIT: Duration = Duration::from_secs(900);
@@ -24,19 +24,19 @@ pub(super) enum Wanted {
     /// A turn in a process of its own.
     Once(Box<Invocation>, models::Workspace),
     /// A turn of a conversation whose process may be there already.
-    Talk(Arc<Keeper>, Box<Conversation>),
+    Talk(Arc<Sessions>, Box<Conversation>),
 }
 
 /// Waits for a slot and starts the turn.
-pub(super) async fn start(endpoint: OpenAi, wanted: Wanted) -> Result<Running, ApiError> {
+pub(super) async fn start(endpoint: OpenAi, wanted: Wanted) -> Result<Underway, ApiError> {
     let shared = &endpoint.0;
     let slot = timeout(shared.queue_limit, shared.gate.enter()).await;
     let slot = slot.unwrap_or_else(|_| Err(Error::timed_out("waiting for a slot", shared.queue_limit)));
     let slot = slot.map_err(|error| failure::from_queue(&error))?;
     match wanted {
-        Wanted::Talk(keeper, mut conversation) => {
+        Wanted::Talk(sessions, mut conversation) => {
             conversation.invocation = prepared(shared, conversation.invocation);
-            Talk::start(keeper, *conversation, slot).await.map(Running::Talk)
+            Talk::start(sessions, *conversation, slot).await.map(|talk| Underway::Talk(Box::new(talk)))
         }
         Wanted::Once(invocation, workspace) => once(shared, *invocation, workspace, slot).await,
     }
@@ -58,7 +58,7 @@ async fn once(
     invocation: Invocation,
     workspace: models::Workspace,
     slot: Slot,
-) -> Result<Running> {
+) -> Result<Underway> {
     let mut invocation = prepared(shared, invocation);
     let workspace = match (workspace, &shared.workspaces) {
         (models::Workspace::Job, Some(workspaces)) => {
@@ -71,7 +71,7 @@ async fn once(
         _ => None,
     };
     // In this order: the checkout is gone before the next one gets the slot.
-    brain::run_holding(&*shared.executor, &invocation, (workspace, slot)).await.map(Running::Once)
+    brain::run_holding(&*shared.executor, &invocation, (workspace, slot)).await.map(Underway::Once)
 }
 
 async fn checkout(workspaces: &Workspaces) -> Result<Workspace> {

@@ -43,7 +43,7 @@ impl Record {
     pub(super) fn end(&mut self, end: &Result<Done, ApiError>) {
         match end {
             Ok(done) => {
-                let tokens = done.usage.map(|usage| (usage.prompt_tokens, usage.completion_tokens));
+                let tokens = done.usage.map(|usage| (usage.total_input_tokens(), usage.output_tokens));
                 self.write(Some(200), Some(done.finish_reason.as_str()), tokens, "answered");
             }
             Err(error) => {

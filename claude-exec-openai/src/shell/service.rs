@@ -9,11 +9,18 @@ use bytes::Bytes;
 use claude_exec::http::{Body, KeyName, REQUEST_ID, RequestId};
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use http::{Method, Request, Response};
+use http::{HeaderName, Request, Response};
 use tower_service::Service;
 
 use super::builder::OpenAi;
-use super::{chat, respond};
+use super::respond::{self, Dialect};
+use super::route::Route;
+use super::wire::Api;
+use super::{exchange, responses};
+use crate::error::ApiError;
+
+/// Where Anthropic's clients put their key.
+const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 impl<B> Service<Request<B>> for OpenAi
 where
@@ -37,14 +44,14 @@ where
         };
         match self.decide(request, request_id) {
             Decided::Answer(response) => future::ready(stamped(*response)).boxed(),
-            Decided::Chat(chat) => chat.map(stamped).boxed(),
+            Decided::Later(response) => response.map(stamped).boxed(),
         }
     }
 }
 
 enum Decided {
     Answer(Box<Response<Body>>),
-    Chat(BoxFuture<'static, Response<Body>>),
+    Later(BoxFuture<'static, Response<Body>>),
 }
 
 impl OpenAi {
@@ -54,32 +61,51 @@ impl OpenAi {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: fmt::Display,
     {
+        let dialect = Dialect::of(request.uri().path());
         let caller = match &self.0.keyring {
             None => None,
-            Some(keyring) => match keyring.authenticate(request.headers()) {
+            Some(keyring) => match keyring.authenticate_or(request.headers(), &API_KEY) {
                 Ok(name) => Some(KeyName::clone(name)),
                 Err(error) => {
                     tracing::info!(%request_id, %error, "refused a caller");
-                    return Decided::Answer(Box::new(respond::unauthorized(error)));
+                    return Decided::Answer(Box::new(respond::unauthorized(dialect, error, &request_id)));
                 }
             },
         };
-        let models = &self.0.models;
-        Decided::Answer(Box::new(match (request.uri().path(), request.method()) {
-            ("/v1/chat/completions", &Method::POST) => {
-                return Decided::Chat(chat::answer(self.clone(), request, request_id, caller).boxed());
+        let refuse = |error: ApiError| dialect.refusal(&error, &request_id);
+        let path = request.uri().path().to_owned();
+        let api = match Route::find(request.method(), &path) {
+            Route::Chat => Api::Chat,
+            Route::Responses => Api::Responses,
+            Route::Messages => Api::Messages,
+            Route::Response(id) => {
+                return Decided::Later(responses::get(self.clone(), id.to_owned(), caller).boxed());
             }
-            ("/v1/chat/completions", _) => respond::wrong_method(&Method::POST),
-            ("/v1/models", &Method::GET) => respond::json(models.list_json(self.0.started)),
-            ("/v1/models", _) => respond::wrong_method(&Method::GET),
-            (path, method) => match path.strip_prefix("/v1/models/") {
-                None => respond::unknown_path(),
-                Some(_) if method != Method::GET => respond::wrong_method(&Method::GET),
-                Some(name) => match models.one_json(name, self.0.started) {
-                    Ok(body) => respond::json(body),
-                    Err(error) => error.to_response(),
-                },
-            },
-        }))
+            Route::DeleteResponse(id) => {
+                return Decided::Later(responses::delete(self.clone(), id.to_owned(), caller).boxed());
+            }
+            Route::CancelResponse(id) => {
+                return Decided::Later(responses::cancel(self.clone(), id.to_owned(), caller).boxed());
+            }
+            known => {
+                return Decided::Answer(Box::new(match known {
+                    Route::Models => respond::json(self.0.models.list_json(self.0.started)),
+                    Route::Model(name) => match self.0.models.one_json(name, self.0.started) {
+                        Ok(body) => respond::json(body),
+                        Err(error) => refuse(error),
+                    },
+                    Route::CountTokens => refuse(no_count()),
+                    Route::Method(allowed) => respond::wrong_method(dialect, allowed, &request_id),
+                    _ => refuse(respond::unknown_path()),
+                }));
+            }
+        };
+        Decided::Later(exchange::answer(self.clone(), request, request_id, caller, api).boxed())
     }
+}
+
+/// The CLI has no way to count tokens without spending them, and a guess would be taken for a count.
+fn no_count() -> ApiError {
+    let message = "tokens cannot be counted here: the CLI behind this server has no count of them";
+    ApiError::new(404, "invalid_request_error", message).code("not_supported").final_answer()
 }

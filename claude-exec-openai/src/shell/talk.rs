@@ -15,14 +15,14 @@ use crate::answer::{Done, Step};
 use crate::content::{Block, Message, Role};
 use crate::finish::FinishReason;
 use crate::prompt::{blocks, carried};
-use crate::warm::{Conversation, Keeper, Replay, Transcript, is_left_out, replay};
+use crate::warm::{Conversation, Replay, Sessions, Transcript, is_left_out, replay};
 
 /// The turn, its process's place in the pool, and what is known of the answer. Dropping it ends the process: what
 /// becomes of its session then nobody knows.
 pub(super) struct Talk {
     /// `None` once it has ended well.
     running: Option<(LiveTurn, Place, Slot)>,
-    keeper: Arc<Keeper>,
+    sessions: Arc<Sessions>,
     /// What the session has come to with this turn's question; `None` when it is not what the client sent.
     transcript: Option<Transcript>,
     said: String,
@@ -30,11 +30,15 @@ pub(super) struct Talk {
 
 impl Talk {
     /// Finds the process of this conversation, or brings the conversation into a fresh one, and says the last turn.
-    pub(super) async fn start(keeper: Arc<Keeper>, conversation: Conversation, slot: Slot) -> Result<Self> {
+    pub(super) async fn start(
+        sessions: Arc<Sessions>,
+        conversation: Conversation,
+        slot: Slot,
+    ) -> Result<Self> {
         let Conversation { invocation, options, turns, opening, is_echoed } = conversation;
-        let (claimed, way) = match find(&keeper, &turns, opening) {
+        let (claimed, way) = match find(&sessions, &turns, opening) {
             Some((claimed, said)) => (claimed, Way::Replay(Replay { past: Vec::new(), said })),
-            None => (keeper.pool.claim(&invocation).await?, way(&keeper, &turns)),
+            None => (sessions.pool.claim(&invocation).await?, way(&sessions, &turns)),
         };
         let (live, place) = claimed.into_parts();
         let (live, said, is_exact) = match way {
@@ -43,7 +47,7 @@ impl Talk {
         };
         let transcript = (is_exact && is_echoed).then(|| opening.with(&turns));
         let turn = live.say(said, &options);
-        Ok(Self { running: Some((turn, place, slot)), keeper, transcript, said: String::new() })
+        Ok(Self { running: Some((turn, place, slot)), sessions, transcript, said: String::new() })
     }
 
     pub(super) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Event>> {
@@ -77,19 +81,19 @@ impl Talk {
         if let (Ok(outcome), Some(live)) = (outcome, live)
             && outcome.is_success()
         {
-            self.keeper.give_back(transcript.then(&answer), live, place);
+            self.sessions.give_back(transcript.then(&answer), live, place);
         }
         drop(slot);
     }
 }
 
 /// The session that has come to where this conversation's last turn begins, and that turn.
-fn find(keeper: &Keeper, turns: &[Message], opening: Transcript) -> Option<(Claimed, Content)> {
+fn find(sessions: &Sessions, turns: &[Message], opening: Transcript) -> Option<(Claimed, Content)> {
     let (last, past) = turns.split_last()?;
     if last.role != Role::User || past.is_empty() {
         return None;
     }
-    let claimed = keeper.take(&opening.with(past))?;
+    let claimed = sessions.take(&opening.with(past))?;
     Some((claimed, blocks(last.content.clone())))
 }
 
@@ -100,9 +104,9 @@ enum Way {
     Packed(Content),
 }
 
-fn way(keeper: &Keeper, turns: &[Message]) -> Way {
+fn way(sessions: &Sessions, turns: &[Message]) -> Way {
     match replay(turns) {
-        Some(replay) if replay.past.is_empty() || keeper.replays() => Way::Replay(replay),
+        Some(replay) if replay.past.is_empty() || sessions.replays() => Way::Replay(replay),
         _ => Way::Packed(carried(turns)),
     }
 }

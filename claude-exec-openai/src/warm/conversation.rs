@@ -45,7 +45,7 @@ impl Conversation {
     /// cannot be compared.
     pub(crate) fn of(request: &Request, model: &Model, caller: Option<&str>) -> Option<Self> {
         let Model::Plain { cli_name, .. } = model else { return None };
-        let (thinking, budget_tokens) = (request.reasoning.is_on(), request.reasoning.budget_tokens());
+        let (thinking, budget_tokens) = (request.reasoning.thinking, request.reasoning.budget_tokens);
         let schema = request.output.schema();
         let schema = schema.as_ref().map(|schema| schema.value());
         let system = request.system.as_deref();
@@ -66,7 +66,7 @@ impl Conversation {
             false => request.sampling.clone(),
         };
         let mut options = options(&sampling).thinking(thinking);
-        if let Some(effort) = request.reasoning.effort() {
+        if let Some(effort) = request.reasoning.effort {
             options = options.effort(effort);
         }
         let turns = turns(request.messages.clone());

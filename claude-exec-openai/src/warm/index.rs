@@ -58,12 +58,8 @@ impl<T> Index<T> {
         left.into_iter().map(|entry| entry.value).collect()
     }
 
-    /// When the next entry has waited for its whole time.
-    pub(crate) fn next_expiry(&self) -> Option<Instant> {
-        self.entries.iter().map(|entry| entry.until).min()
-    }
-
     /// How many wait.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }
@@ -111,7 +107,6 @@ mod tests {
             assert!(index.insert(start, transcript(name), TTL, name).is_empty());
         }
         assert_eq!(index.insert(start, transcript(3), TTL * 2, 3), [1]);
-        assert_eq!(index.next_expiry(), Some(start + TTL));
         assert_eq!(index.take(start + TTL, &transcript(2)), None, "its time is over");
         assert_eq!(index.expire(start + TTL), [2]);
         assert_eq!((index.len(), index.take(start + TTL, &transcript(3))), (1, Some(3)));

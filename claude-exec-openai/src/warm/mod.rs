@@ -19,14 +19,19 @@
 //! | instructions in the middle (`system`, `developer`) | a part of the system prompt, so a change of them is another conversation |
 //! | a last message of the assistant's, or a first one | the packing of [`carried`](crate::carried) |
 //! | an answer of just `(no content)` | the same: the CLI would leave it out |
+//!
+//! Replay is not documented by the CLI. With a version that this crate was not tested with, everything that would be
+//! replayed is packed until a self-test has passed.
 
 mod conversation;
 mod index;
-mod keeper;
+#[cfg(feature = "self-test")]
+pub(crate) mod self_test;
+mod sessions;
 mod transcript;
 mod turns;
 
 pub(crate) use conversation::Conversation;
-pub(crate) use keeper::Keeper;
+pub(crate) use sessions::Sessions;
 pub(crate) use transcript::Transcript;
 pub(crate) use turns::{Replay, is_left_out, replay};

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use http::HeaderMap;
 use http::header::{AUTHORIZATION, HeaderValue};
+use http::{HeaderMap, HeaderName};
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
@@ -94,6 +94,23 @@ impl Keyring {
         self.keys.iter().map(|key| &key.name)
     }
 
+    /// As [`authenticate`](Self::authenticate), and takes the bare token from `header` when there is no
+    /// `Authorization`, as in `x-api-key: TOKEN`.
+    ///
+    /// # Errors
+    ///
+    /// As [`authenticate`](Self::authenticate).
+    pub fn authenticate_or(&self, headers: &HeaderMap, header: &HeaderName) -> Result<&KeyName, AuthError> {
+        let mut values = headers.get_all(header).iter();
+        match values.next() {
+            Some(_) if values.next().is_some() => Err(AuthError::Ambiguous),
+            Some(value) if !headers.contains_key(AUTHORIZATION) => {
+                self.find(value.as_bytes().trim_ascii()).ok_or(AuthError::Invalid)
+            }
+            _ => self.authenticate(headers),
+        }
+    }
+
     /// Tells who is calling from the `Authorization` header.
     ///
     /// The scheme's case does not matter (RFC 9110 section 11.1); exactly one header is taken. The time it
@@ -110,6 +127,11 @@ impl Keyring {
             return Err(AuthError::Ambiguous);
         }
         let presented = bearer(value.as_bytes()).ok_or(AuthError::Missing)?;
+        self.find(presented).ok_or(AuthError::Invalid)
+    }
+
+    /// Finds the key with this secret; always compares with all of them.
+    fn find(&self, presented: &[u8]) -> Option<&KeyName> {
         let digest: [u8; 32] = Sha256::digest(presented).into();
         let mut found = Choice::from(0);
         let mut index = 0u32;
@@ -118,7 +140,7 @@ impl Keyring {
             index.conditional_assign(&at, same);
             found |= same;
         }
-        if bool::from(found) { Ok(&self.keys[index as usize].name) } else { Err(AuthError::Invalid) }
+        bool::from(found).then(|| &self.keys[index as usize].name)
     }
 }
 
@@ -297,6 +319,29 @@ mod tests {
             assert_eq!(ask(&keyring, &values), expected, "{values:?}");
         }
         assert_eq!(ask(&keyring, &[b"Basic dXNlcjpwYXNz"]), Err(AuthError::Missing));
+    }
+
+    #[test]
+    fn another_header_is_taken_when_there_is_no_authorization() {
+        let keyring = Keyring::builder().token("ann", "0123456789abcdef0123456789abcdef").build().unwrap();
+        let key = HeaderName::from_static("x-api-key");
+        let good = "0123456789abcdef0123456789abcdef";
+        let bearer = "Bearer 0123456789abcdef0123456789abcdef";
+        let table = [
+            (vec![("x-api-key", good)], Ok("ann")),
+            (vec![("x-api-key", "wrong")], Err(AuthError::Invalid)),
+            (vec![("x-api-key", good), ("x-api-key", good)], Err(AuthError::Ambiguous)),
+            (vec![("x-api-key", good), ("authorization", "Bearer wrong")], Err(AuthError::Invalid)),
+            (vec![("authorization", bearer)], Ok("ann")),
+            (vec![], Err(AuthError::Missing)),
+        ];
+        for (given, expected) in table {
+            let mut headers = HeaderMap::new();
+            for (name, value) in &given {
+                headers.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
+            }
+            assert_eq!(keyring.authenticate_or(&headers, &key).map(KeyName::as_str), expected, "{given:?}");
+        }
     }
 
     #[test]

@@ -147,6 +147,8 @@ pub struct ToolResult {
 pub struct MessageEnd {
     /// Why it ended, in the API's words: `end_turn`, `max_tokens`, `tool_use`, `refusal`, …
     pub stop_reason: Option<String>,
+    /// The stop sequence that ended it, when one did.
+    pub stop_sequence: Option<String>,
     /// Its tokens; `None` when the API told none.
     pub usage: Option<Usage>,
     /// The tool call whose sub-agent said it.

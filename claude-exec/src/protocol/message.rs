@@ -52,8 +52,15 @@ struct Message {
     open: Option<OpenBlock>,
     /// Closed blocks that came as deltas and whose `assistant` line has not come yet.
     unmatched: Vec<BlockKind>,
-    stop_reason: Option<String>,
+    stop: Stop,
     usage: Option<Usage>,
+}
+
+/// Why a message ended, in the API's words.
+#[derive(Debug, Default)]
+pub(super) struct Stop {
+    pub(super) reason: Option<String>,
+    pub(super) sequence: Option<String>,
 }
 
 /// What one block said, in bytes.
@@ -207,9 +214,9 @@ impl Messages {
     }
 
     /// `message_delta`: the end is near, and this is what it came to.
-    pub(super) fn end(&mut self, reason: Option<String>, usage: Option<Usage>, parent: Option<&str>) {
+    pub(super) fn end(&mut self, stop: Stop, usage: Option<Usage>, parent: Option<&str>) {
         let message = self.of(parent);
-        message.stop_reason = reason;
+        message.stop = stop;
         let Some(told) = usage else { return };
         let usage = message.usage.get_or_insert_default();
         usage.output_tokens = told.output_tokens;
@@ -224,10 +231,10 @@ impl Messages {
     }
 
     /// `message_stop`: gives the stop reason and the tokens told before it.
-    pub(super) fn stop(&mut self, parent: Option<&str>) -> (Option<String>, Option<Usage>) {
+    pub(super) fn stop(&mut self, parent: Option<&str>) -> (Stop, Option<Usage>) {
         let message = self.of(parent);
         message.streaming = false;
-        (message.stop_reason.take(), message.usage.take())
+        (std::mem::take(&mut message.stop), message.usage.take())
     }
 
     pub(super) fn take_answer(&mut self) -> String {

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use super::decode;
 use super::event::{Event, MessageEnd, Noise, NoiseReason, Other, Text, ToolInput, ToolStart};
 use super::line::{Line, LineFramer, MAX_LINE_BYTES};
-use super::message::{BlockKind, Messages};
+use super::message::{BlockKind, Messages, Stop};
 use super::outcome::Outcome;
 use super::repair::repair;
 use super::session::SessionId;
@@ -215,14 +215,19 @@ impl Translator {
             }
             "content_block_stop" => self.messages.close_block(parent.as_deref()),
             "message_delta" => {
-                let stop_reason = event.delta.and_then(|delta| delta.stop_reason);
-                let stop_reason = stop_reason.map(|reason| reason.into_string());
+                let delta = event.delta.unwrap_or_default();
+                let stop = Stop {
+                    reason: delta.stop_reason.map(|reason| reason.into_string()),
+                    sequence: delta.stop_sequence.map(|sequence| sequence.into_string()),
+                };
                 let usage = event.usage.map(|usage| usage.to_usage());
-                self.messages.end(stop_reason, usage, parent.as_deref());
+                self.messages.end(stop, usage, parent.as_deref());
             }
             "message_stop" => {
-                let (stop_reason, usage) = self.messages.stop(parent.as_deref());
-                self.events.push_back(Event::MessageEnd(MessageEnd { stop_reason, usage, parent }));
+                let (stop, usage) = self.messages.stop(parent.as_deref());
+                let Stop { reason: stop_reason, sequence: stop_sequence } = stop;
+                let end = MessageEnd { stop_reason, stop_sequence, usage, parent };
+                self.events.push_back(Event::MessageEnd(end));
             }
             _ => {}
         }

@@ -77,6 +77,8 @@ pub(super) struct Delta<'a> {
     pub partial_json: Option<Str<'a>>,
     #[serde(borrow)]
     pub stop_reason: Option<Str<'a>>,
+    #[serde(borrow)]
+    pub stop_sequence: Option<Str<'a>>,
 }
 
 #[derive(Deserialize, Debug, Default)]

@@ -6,10 +6,10 @@ use std::time::Instant;
 
 use claude_exec::Error;
 use claude_exec::http::{AuthError, Body, KeyName, REQUEST_ID, RequestId, detail, unauthorized};
-use claude_exec_openai::{ApiError, from_error};
+use claude_exec_openai::{ApiError, from_error, refusal};
 use futures::FutureExt;
 use http::header::{ALLOW, HeaderValue, WWW_AUTHENTICATE};
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use tower_service::Service;
 use tracing::Instrument;
@@ -19,6 +19,9 @@ use super::{conversational, jobs, status};
 use crate::app::App;
 use crate::phase::Phase;
 
+/// Where Anthropic's clients put their key.
+const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+
 /// Answers a request.
 pub async fn answer(app: Arc<App>, mut request: Request<Incoming>) -> Response<Body> {
     let id = RequestId::of(request.headers());
@@ -27,15 +30,15 @@ pub async fn answer(app: Arc<App>, mut request: Request<Incoming>) -> Response<B
     request.headers_mut().insert(REQUEST_ID, header.clone());
     let path = request.uri().path().to_owned();
     let route = Route::find(request.method(), &path);
-    let mut account = Account::open(app.clone(), id, request.method(), route);
+    let mut account = Account::open(app.clone(), id.clone(), request.method(), route);
     let span = account.span();
-    let mut response = match admit(&app, route, &path, request.headers()) {
+    let mut response = match admit(&app, route, &path, request.headers(), &account.id) {
         Ok(caller) => {
             account.caller = caller;
             let caller = account.caller.as_ref().map_or("", KeyName::as_str);
-            let answered = AssertUnwindSafe(respond(&app, route, caller, request).instrument(span));
+            let answered = AssertUnwindSafe(respond(&app, route, caller, request, &id).instrument(span));
             // A bug in one request is a 500 there, and nobody else's matter.
-            answered.catch_unwind().await.unwrap_or_else(|_| broken(&path))
+            answered.catch_unwind().await.unwrap_or_else(|_| broken(&path, &id))
         }
         Err(refusal) => refusal,
     };
@@ -51,6 +54,7 @@ fn admit(
     route: Route<'_>,
     path: &str,
     headers: &HeaderMap,
+    id: &RequestId,
 ) -> Result<Option<KeyName>, Response<Body>> {
     let open = match route {
         Route::Health | Route::Ready => true,
@@ -60,21 +64,36 @@ fn admit(
     if open {
         return Ok(None);
     }
-    match app.config.keyring.authenticate(headers) {
+    let keyring = &app.config.keyring;
+    let known = match route {
+        Route::OpenAi => keyring.authenticate_or(headers, &API_KEY),
+        _ => keyring.authenticate(headers),
+    };
+    match known {
         Ok(name) => Ok(Some(name.clone())),
-        Err(error) if path.starts_with("/v1") => Err(openai_unauthorized(error)),
+        Err(error) if path.starts_with("/v1") => Err(openai_unauthorized(path, error, id)),
         Err(error) => Err(unauthorized(error)),
     }
 }
 
-async fn respond(app: &App, route: Route<'_>, caller: &str, request: Request<Incoming>) -> Response<Body> {
+async fn respond(
+    app: &App,
+    route: Route<'_>,
+    caller: &str,
+    request: Request<Incoming>,
+    id: &RequestId,
+) -> Response<Body> {
+    let path = request.uri().path();
     let draining = app.phases.now() > Phase::Serving;
     match route {
         Route::Health => status::health(app),
         Route::Ready => status::ready(app),
         Route::Metrics => status::metrics(app),
-        Route::Conversational | Route::OpenAi if draining && request.method() == Method::POST => {
-            from_error(&Error::stopped()).to_response()
+        // Who cancels helps to drain.
+        Route::Conversational | Route::OpenAi
+            if draining && request.method() == Method::POST && !path.ends_with("/cancel") =>
+        {
+            refusal(path, &from_error(&Error::stopped()), id)
         }
         Route::Execute if draining => detail(StatusCode::SERVICE_UNAVAILABLE, "Shutting down"),
         Route::Execute => jobs::execute(app, caller, request).await,
@@ -87,15 +106,15 @@ async fn respond(app: &App, route: Route<'_>, caller: &str, request: Request<Inc
             let Ok(response) = app.openai.clone().call(request).await;
             response
         }
-        Route::Method(allowed) => wrong_method(request.uri().path(), allowed),
+        Route::Method(allowed) => wrong_method(path, allowed),
         Route::Unknown => detail(StatusCode::NOT_FOUND, "Not Found"),
     }
 }
 
-fn broken(path: &str) -> Response<Body> {
+fn broken(path: &str, id: &RequestId) -> Response<Body> {
     tracing::error!("a request panicked");
     if path.starts_with("/v1") {
-        ApiError::new(500, "server_error", "internal error").code("internal_error").to_response()
+        refusal(path, &ApiError::new(500, "server_error", "internal error").code("internal_error"), id)
     } else {
         detail(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
     }
@@ -111,9 +130,9 @@ fn wrong_method(path: &str, allowed: &'static str) -> Response<Body> {
     response
 }
 
-fn openai_unauthorized(error: AuthError) -> Response<Body> {
+fn openai_unauthorized(path: &str, error: AuthError, id: &RequestId) -> Response<Body> {
     let answer = ApiError::new(401, "invalid_request_error", error.to_string()).code("invalid_api_key");
-    let mut response = answer.to_response();
+    let mut response = refusal(path, &answer, id);
     response.headers_mut().insert(WWW_AUTHENTICATE, error.challenge());
     response
 }

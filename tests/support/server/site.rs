@@ -29,9 +29,11 @@ impl Site {
         Self::new(Home::new(api), &cli::path())
     }
 
-    /// Servers over the fake CLI, which does what the markers in a prompt say.
+    /// Servers over the fake CLI, which does what the markers in a prompt say, without a pool.
     pub(crate) fn fake() -> Self {
+        // A process for each turn, so that a script that misbehaves is alone with it.
         Self::new(Home::with_base_url("http://127.0.0.1:9"), Path::new(env!("CARGO_BIN_EXE_fake-claude")))
+            .env("POOL_PROCESSES", "0")
     }
 
     fn new(home: Home, program: &Path) -> Self {

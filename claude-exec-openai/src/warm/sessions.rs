@@ -20,16 +20,16 @@ const MAX_SESSIONS: usize = 4096;
 
 /// Keeps the processes of conversations between their turns.
 #[derive(Debug)]
-pub(crate) struct Keeper {
+pub(crate) struct Sessions {
     pub(crate) pool: Pool,
-    sessions: Mutex<Index<SessionId>>,
+    waiting: Mutex<Index<SessionId>>,
     replays: AtomicBool,
 }
 
-impl Keeper {
+impl Sessions {
     /// Keeps them in `pool`.
     pub(crate) fn new(pool: Pool) -> Self {
-        Self { pool, sessions: Mutex::new(Index::new(MAX_SESSIONS)), replays: AtomicBool::new(false) }
+        Self { pool, waiting: Mutex::new(Index::new(MAX_SESSIONS)), replays: AtomicBool::new(false) }
     }
 
     /// Whether earlier turns may be replayed by the CLI that there is.
@@ -45,7 +45,7 @@ impl Keeper {
     /// Takes the session that has come to this transcript, if it still waits. It is nobody else's then.
     pub(crate) fn take(&self, transcript: &Transcript) -> Option<Claimed> {
         loop {
-            let session = self.sessions().take(Instant::now(), transcript)?;
+            let session = self.waiting().take(Instant::now(), transcript)?;
             // Another one may have come to the same, when this one's process has ended.
             if let Some(claimed) = self.pool.take(&session) {
                 return Some(claimed);
@@ -57,10 +57,10 @@ impl Keeper {
     pub(crate) fn give_back(&self, transcript: Transcript, live: Live, place: Place) {
         let Some(session) = live.session_id().cloned() else { return };
         place.give_back(live);
-        let _forgotten = self.sessions().insert(Instant::now(), transcript, SESSION_TTL, session);
+        let _forgotten = self.waiting().insert(Instant::now(), transcript, SESSION_TTL, session);
     }
 
-    fn sessions(&self) -> MutexGuard<'_, Index<SessionId>> {
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    fn waiting(&self) -> MutexGuard<'_, Index<SessionId>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
