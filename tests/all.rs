@@ -14,6 +14,7 @@ mod suite {
     mod model_api;
     mod openai_python;
     mod original_faults;
+    mod pool;
     mod processes;
     mod recordings;
     mod stalled;

@@ -137,6 +137,10 @@ impl Answer {
             return None;
         }
         match event {
+            Event::Session(session) if self.schema.is_some() => {
+                let offered = session.tools.iter().any(|tool| tool == OUTPUT_TOOL);
+                (!offered).then(|| self.fail(failure::schema_dropped(), now()))
+            }
             Event::Text(_) | Event::ToolStart(_) | Event::Tool(_) if self.schema.is_some() => {
                 self.retry = None;
                 None
@@ -241,6 +245,9 @@ impl Answer {
         Step::Failed(failure::with_reset(error, resets_at, now))
     }
 }
+
+/// The CLI's tool by which the model gives an answer that fits a schema.
+const OUTPUT_TOOL: &str = "StructuredOutput";
 
 /// What stands between texts with tool calls between them: they are separate utterances of the model.
 pub(crate) const PARAGRAPH: &str = "\n\n";

@@ -138,6 +138,12 @@ pub(crate) fn invalid_output() -> ApiError {
     ApiError::new(502, SERVER, "the model gave no JSON that fits the schema").code("invalid_output")
 }
 
+/// The CLI has not taken the schema over: it would ask the model for text.
+pub(crate) fn schema_dropped() -> ApiError {
+    ApiError::new(400, "invalid_request_error", "the CLI does not take this JSON schema; simplify it")
+        .code("invalid_json_schema")
+}
+
 /// The answer is longer than one object may be.
 pub(crate) fn too_long() -> ApiError {
     ApiError::new(502, SERVER, "the answer is too long for one piece; stream it")

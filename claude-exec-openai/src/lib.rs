@@ -80,6 +80,7 @@ mod answer;
 pub mod chat;
 mod collected;
 mod content;
+mod draft7;
 mod envelope;
 mod error;
 mod failure;

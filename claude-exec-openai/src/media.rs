@@ -5,6 +5,7 @@
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use imagesize::ImageType;
 
 use crate::content::Source;
 use crate::error::ApiError;
@@ -111,15 +112,18 @@ fn decode(param: &str, base64: &str, limit: usize, what: &str) -> Result<Vec<u8>
     }
 }
 
-/// What the first bytes say.
+/// What the first bytes say. An image whose size they do not tell is none: the CLI would send a sentence about it
+/// in its place (seen on 2.1.330).
 fn image_type(bytes: &[u8]) -> Option<&'static str> {
-    match bytes {
-        [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => Some("image/png"),
-        [0xff, 0xd8, 0xff, ..] => Some("image/jpeg"),
-        [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => Some("image/gif"),
-        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Some("image/webp"),
-        _ => None,
-    }
+    let kind = match imagesize::image_type(bytes).ok()? {
+        ImageType::Png => "image/png",
+        ImageType::Jpeg => "image/jpeg",
+        ImageType::Gif => "image/gif",
+        ImageType::Webp => "image/webp",
+        _ => return None,
+    };
+    let size = imagesize::blob_size(bytes).ok()?;
+    (size.width > 0 && size.height > 0).then_some(kind)
 }
 
 #[cfg(test)]
@@ -128,7 +132,9 @@ mod tests {
 
     use super::*;
 
-    const PNG: &[u8] = b"\x89PNG\r\n\x1a\nrest";
+    const PNG: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x02\0\0\0\x01\x08\x02\0\0\0";
+    const JPEG: &[u8] = b"\xff\xd8\xff\xc0\0\x11\x08\0\x01\0\x02\x03\x01\x11\0\x02\x11\0\x03\x11\0";
+    const WEBP: &[u8] = b"RIFF\x16\0\0\0WEBPVP8X\x0a\0\0\0\0\0\0\0\x01\0\0\0\0\0";
 
     fn url(kind: &str, bytes: &[u8]) -> String {
         format!("data:{kind};base64,{}", STRICT.encode(bytes))
@@ -141,13 +147,12 @@ mod tests {
 
     #[test]
     fn the_bytes_say_what_an_image_is() {
-        let webp = b"RIFF\x01\x02\x03\x04WEBPVP8 ";
         for (bytes, expected) in [
             (PNG, "image/png"),
-            (b"\xff\xd8\xff\xe0".as_slice(), "image/jpeg"),
-            (b"GIF87a", "image/gif"),
-            (b"GIF89a", "image/gif"),
-            (webp, "image/webp"),
+            (JPEG, "image/jpeg"),
+            (b"GIF87a\x02\0\x01\0\0\0\0", "image/gif"),
+            (b"GIF89a\x02\0\x01\0\0\0\0", "image/gif"),
+            (WEBP, "image/webp"),
         ] {
             for kind in ["image/png", "image/jpg", "", "application/octet-stream;x=y"] {
                 let source = image_url("p", &url(kind, bytes)).unwrap();
@@ -193,6 +198,12 @@ mod tests {
             ("data:image/png;base64,A", Some("invalid_base64")),
             (&url("image/svg+xml", b"<svg/>"), Some("invalid_image_format")),
             (&url("image/png", b"%PDF-1.7"), Some("invalid_image_format")),
+            (&url("image/png", b"\x89PNG\r\n\x1a\nrest"), Some("invalid_image_format")),
+            (&url("image/gif", b"GIF89a\0\0\0\0\0\0\0"), Some("invalid_image_format")),
+            (
+                &url("image/bmp", b"BM\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x02\0\0\0\x01\0\0\0"),
+                Some("invalid_image_format"),
+            ),
             (&url("image/png", &large), Some("file_too_large")),
         ] {
             let error = image_url("messages[0]", text).unwrap_err();

@@ -10,7 +10,7 @@ use crate::fields::IgnoredFields;
 use crate::models::{AgentModel, Model};
 use crate::prompt::carried;
 use crate::request::Request;
-use crate::sampling::{Reasoning, Sampling};
+use crate::sampling::Sampling;
 use crate::schema::Schema;
 
 /// A turn that is ready to run.
@@ -57,7 +57,11 @@ pub fn plan(request: &Request, model: &Model) -> Result<Plan, ApiError> {
             if let Some(system) = system {
                 invocation = invocation.system_prompt(system);
             }
-            let invocation = thinking(invocation, request.reasoning);
+            let invocation = thinking(invocation, request);
+            if request.reasoning.budget_tokens.is_some() {
+                // The newest models think as they see fit: only older ones keep to it.
+                ignored.add("thinking.budget_tokens");
+            }
             if request.reasoning.thinking {
                 sampled(invocation, &request.sampling.beside_thinking(&mut ignored))
             } else {
@@ -78,7 +82,7 @@ pub fn plan(request: &Request, model: &Model) -> Result<Plan, ApiError> {
     };
     let schema = request.output.schema();
     if let Some(schema) = &schema {
-        invocation = invocation.json_schema(schema.value().clone());
+        invocation = invocation.json_schema(schema.for_cli());
     }
     let (one_message, show_reasoning) = (!model.is_agent(), request.show_reasoning);
     Ok(Plan { invocation, ignored, schema, one_message, show_reasoning })
@@ -105,9 +109,11 @@ fn sampled(mut invocation: Invocation, sampling: &Sampling) -> Invocation {
 }
 
 /// Switches thinking on where it is asked for; the preset has it off.
-fn thinking(mut invocation: Invocation, reasoning: Reasoning) -> Invocation {
+fn thinking(mut invocation: Invocation, request: &Request) -> Invocation {
+    let reasoning = request.reasoning;
     if reasoning.thinking {
-        invocation = invocation.env("CLAUDE_CODE_DISABLE_THINKING", "0");
+        invocation =
+            invocation.env("CLAUDE_CODE_DISABLE_THINKING", "0").show_thinking(request.show_reasoning);
     }
     if let Some(tokens) = reasoning.budget_tokens {
         invocation = invocation.env("MAX_THINKING_TOKENS", tokens.to_string());
@@ -194,7 +200,10 @@ mod tests {
             ("minimal", plain("hi".into(), "sonnet").effort(Effort::Low)),
             (
                 "high",
-                plain("hi".into(), "sonnet").env("CLAUDE_CODE_DISABLE_THINKING", "0").effort(Effort::High),
+                plain("hi".into(), "sonnet")
+                    .env("CLAUDE_CODE_DISABLE_THINKING", "0")
+                    .show_thinking(true)
+                    .effort(Effort::High),
             ),
         ] {
             let plan = planned(&format!(r#","reasoning_effort":"{word}""#), &Models::default()).unwrap();
@@ -209,7 +218,7 @@ mod tests {
     fn a_schema_reaches_the_cli_and_the_answer() {
         let plan = planned(r#","response_format":{"type":"json_object"}"#, &Models::default()).unwrap();
         let schema = plan.schema.clone().unwrap();
-        assert_eq!(plan.invocation, plain("hi".into(), "sonnet").json_schema(schema.value().clone()));
+        assert_eq!(plan.invocation, plain("hi".into(), "sonnet").json_schema(schema.for_cli()));
     }
 
     #[test]

@@ -370,7 +370,8 @@ async fn nothing_is_left_of_a_pool() {
 #[tokio::test(start_paused = true)]
 async fn no_conversation_sees_another() {
     let cli = ScriptedCli::new(|said| {
-        let mut answer = Answer::text(&format!("{:?} then {}", said.history, said.text));
+        let before: Vec<_> = said.history.iter().filter(|(role, _)| role == "user").collect();
+        let mut answer = Answer::text(&format!("{before:?} then {}", said.text));
         if said.text.contains("hang") {
             answer = answer.hang();
         }

@@ -21,3 +21,31 @@
 //! "state":"requested"|"audited"|"dispatched"|"ended","step":"…"|null,"outcome":"verified"|"sent_not_verified"|
 //! "requested"|"refused"|"not_sent"|"unknown"|null,"detail":"…"|null,"rc":int|null,"stdout":"…","observed_after":
 //! {…}|null,"recorded":bool}`.
+
+#[cfg(feature = "http")]
+mod answers;
+mod asking;
+mod operations;
+mod outcome;
+#[cfg(feature = "http")]
+mod routes;
+mod run;
+mod service;
+mod simulated;
+mod ssh;
+mod transcript;
+mod verb;
+
+pub use operations::{Operation, Prepared, Refusal};
+pub use outcome::{Closed, Outcome, Verdict, judge};
+#[cfg(feature = "http")]
+pub use routes::{Route, respond};
+pub use run::{Run, State};
+pub use service::{Overview, Power, Reading};
+pub use simulated::simulated;
+pub use ssh::Ssh;
+pub use transcript::{Ended, Observed, Proof, Transcript};
+pub use verb::{UnknownVerb, Verb};
+
+/// The forced command for the host, a POSIX shell script; its head says how it is installed.
+pub const HOST_SCRIPT: &str = include_str!("../../host/breakglass-power");

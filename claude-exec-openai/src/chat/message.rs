@@ -311,7 +311,7 @@ mod tests {
     #[test]
     fn pictures_and_files_are_blocks() {
         let messages = r#"[{"role":"user","content":[
-            {"type":"image_url","image_url":{"url":"data:image/png;base64,iVBORw0KGgo=","detail":"low"}},
+            {"type":"image_url","image_url":{"url":"data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAIAAAABCAIAAAA=","detail":"low"}},
             {"type":"image_url","image_url":{"url":"https://example.com/x.png"}},
             {"type":"file","file":{"filename":"a.pdf","file_data":"data:application/pdf;base64,JVBERi0x"}},
             {"type":"text","text":"what?"}]}]"#;
@@ -321,7 +321,7 @@ mod tests {
             data: data.into(),
         };
         let expected = vec![
-            Block::Image { source: base64("image/png", "iVBORw0KGgo=") },
+            Block::Image { source: base64("image/png", "iVBORw0KGgoAAAANSUhEUgAAAAIAAAABCAIAAAA=") },
             Block::Image { source: Source::Url { url: "https://example.com/x.png".into() } },
             Block::Document { source: base64("application/pdf", "JVBERi0x"), title: Some("a.pdf".into()) },
             Block::text("what?"),

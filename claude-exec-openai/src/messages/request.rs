@@ -356,7 +356,7 @@ mod tests {
     fn blocks_are_read_as_they_are() {
         let fields = r#""system":[{"type":"text","text":"be kind","cache_control":{"type":"ephemeral"}}],"messages":[
             {"role":"user","content":[{"type":"text","text":"look"},
-                {"type":"image","source":{"type":"base64","media_type":"image/jpeg","data":"iVBORw0KGgo="}},
+                {"type":"image","source":{"type":"base64","media_type":"image/jpeg","data":"iVBORw0KGgoAAAANSUhEUgAAAAIAAAABCAIAAAA="}},
                 {"type":"document","title":"t","citations":{"enabled":true},
                     "source":{"type":"text","media_type":"text/plain","data":"plain"}}]},
             {"role":"assistant","content":[{"type":"thinking","thinking":"hm","signature":"s"},
@@ -365,7 +365,10 @@ mod tests {
             {"role":"user","content":[{"type":"tool_result","tool_use_id":"t1","is_error":true,
                 "content":[{"type":"text","text":"bad"}]},{"type":"text","text":"so?"}]}]"#;
         let request = read(fields).unwrap();
-        let image = Source::Base64 { media_type: "image/png".into(), data: "iVBORw0KGgo=".into() };
+        let image = Source::Base64 {
+            media_type: "image/png".into(),
+            data: "iVBORw0KGgoAAAANSUhEUgAAAAIAAAABCAIAAAA=".into(),
+        };
         let plain = Source::Text { media_type: "text/plain".into(), data: "plain".into() };
         let looked = vec![
             Block::text("look"),

@@ -250,7 +250,7 @@ mod tests {
         let fields = r#""instructions":"be kind","input":[
             {"role":"developer","content":"and terse"},
             {"type":"message","role":"user","content":[{"type":"input_text","text":"look"},
-                {"type":"input_image","image_url":"data:image/png;base64,iVBORw0KGgo=","detail":"auto"},
+                {"type":"input_image","image_url":"data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAIAAAABCAIAAAA=","detail":"auto"},
                 {"type":"input_file","file_data":"data:application/pdf;base64,JVBERi0x","filename":"a.pdf"}]},
             {"type":"reasoning","id":"rs_1","summary":[]},
             {"type":"message","role":"assistant","id":"msg_1","content":[{"type":"output_text","text":"I see"}]},
@@ -272,7 +272,7 @@ mod tests {
         };
         let looked = vec![
             Block::text("look"),
-            Block::Image { source: base64("image/png", "iVBORw0KGgo=") },
+            Block::Image { source: base64("image/png", "iVBORw0KGgoAAAANSUhEUgAAAAIAAAABCAIAAAA=") },
             Block::Document { source: base64("application/pdf", "JVBERi0x"), title: Some("a.pdf".into()) },
         ];
         let called = vec![Block::text("I see"), call("c1", "f", json!({})), call("c2", "g", json!({"a": 1}))];

@@ -141,8 +141,8 @@ pub trait Control: Send + Sync {
     /// Stops the process with all its descendants. Never blocks; may be called again to be firmer.
     fn stop(&self, how: Stop);
 
-    /// The memory that the process holds, in bytes, pages shared with others counted in shares (PSS); `None` where
-    /// the executor cannot tell. May block for some tens of milliseconds.
+    /// The memory that the process and its descendants hold, in bytes, pages shared with others counted in shares
+    /// (PSS); `None` where the executor cannot tell. May block for some tens of milliseconds.
     fn memory(&self) -> Option<u64> {
         None
     }

@@ -1,13 +1,14 @@
 //! Several named bearer tokens, kept as digests and compared in constant time.
 
 use std::fmt;
-use std::sync::Arc;
+use std::time::SystemTime;
 
 use http::header::{AUTHORIZATION, HeaderValue};
 use http::{HeaderMap, HeaderName};
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
+use super::{Key, KeyName};
 use crate::{Error, Result};
 
 /// The shortest secret a keyring takes: 32 bytes of text hold at least 128 random bits in every usual
@@ -24,23 +25,6 @@ const MAX_NAME_BYTES: usize = 64;
 const DEFAULT_NAME: &str = "default";
 
 const FIELD: &str = "API_BEARER_TOKEN";
-
-/// The name of a token: what logs and job records say instead of the secret. Cheap to clone.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct KeyName(Arc<str>);
-
-impl KeyName {
-    /// The name's text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for KeyName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 /// The tokens that open a service. Never empty; holds digests, no secret.
 ///
@@ -60,16 +44,10 @@ pub struct Keyring {
     keys: Vec<Key>,
 }
 
-#[derive(Clone)]
-struct Key {
-    name: KeyName,
-    digest: [u8; 32],
-}
-
 impl Keyring {
     /// A keyring to be filled.
     pub fn builder() -> KeyringBuilder {
-        KeyringBuilder { tokens: Vec::new() }
+        KeyringBuilder { tokens: Vec::new(), keys: Vec::new() }
     }
 
     /// Reads tokens from configuration text: `SECRET`, or `NAME:SECRET`, several separated by commas.
@@ -91,7 +69,7 @@ impl Keyring {
 
     /// The names in the order given.
     pub fn names(&self) -> impl Iterator<Item = &KeyName> {
-        self.keys.iter().map(|key| &key.name)
+        self.keys.iter().map(Key::name)
     }
 
     /// As [`authenticate`](Self::authenticate), and takes the bare token from `header` when there is no
@@ -105,7 +83,7 @@ impl Keyring {
         match values.next() {
             Some(_) if values.next().is_some() => Err(AuthError::Ambiguous),
             Some(value) if !headers.contains_key(AUTHORIZATION) => {
-                self.find(value.as_bytes().trim_ascii()).ok_or(AuthError::Invalid)
+                self.matching(value.as_bytes().trim_ascii(), SystemTime::now()).map(Key::name)
             }
             _ => self.authenticate(headers),
         }
@@ -121,17 +99,27 @@ impl Keyring {
     ///
     /// Any [`AuthError`]; each is a 401, whatever bytes the header holds.
     pub fn authenticate(&self, headers: &HeaderMap) -> Result<&KeyName, AuthError> {
+        self.find(headers, SystemTime::now()).map(Key::name)
+    }
+
+    /// Tells which key the `Authorization` header holds, at the time `now`. Otherwise as
+    /// [`authenticate`](Self::authenticate).
+    ///
+    /// # Errors
+    ///
+    /// Any [`AuthError`].
+    pub fn find(&self, headers: &HeaderMap, now: SystemTime) -> Result<&Key, AuthError> {
         let mut values = headers.get_all(AUTHORIZATION).iter();
         let value = values.next().ok_or(AuthError::Missing)?;
         if values.next().is_some() {
             return Err(AuthError::Ambiguous);
         }
         let presented = bearer(value.as_bytes()).ok_or(AuthError::Missing)?;
-        self.find(presented).ok_or(AuthError::Invalid)
+        self.matching(presented, now)
     }
 
     /// Finds the key with this secret; always compares with all of them.
-    fn find(&self, presented: &[u8]) -> Option<&KeyName> {
+    fn matching(&self, presented: &[u8], now: SystemTime) -> Result<&Key, AuthError> {
         let digest: [u8; 32] = Sha256::digest(presented).into();
         let mut found = Choice::from(0);
         let mut index = 0u32;
@@ -140,7 +128,14 @@ impl Keyring {
             index.conditional_assign(&at, same);
             found |= same;
         }
-        bool::from(found).then(|| &self.keys[index as usize].name)
+        let key = &self.keys[index as usize];
+        if !bool::from(found) {
+            Err(AuthError::Invalid)
+        } else if key.is_expired(now) {
+            Err(AuthError::Expired)
+        } else {
+            Ok(key)
+        }
     }
 }
 
@@ -164,12 +159,19 @@ fn bearer(value: &[u8]) -> Option<&[u8]> {
 #[must_use]
 pub struct KeyringBuilder {
     tokens: Vec<(String, String)>,
+    keys: Vec<Key>,
 }
 
 impl KeyringBuilder {
     /// Adds a token under a name.
     pub fn token(mut self, name: impl Into<String>, secret: impl Into<String>) -> Self {
         self.tokens.push((name.into(), secret.into()));
+        self
+    }
+
+    /// Adds a key of which only the digest is known.
+    pub fn key(mut self, key: Key) -> Self {
+        self.keys.push(key);
         self
     }
 
@@ -181,21 +183,26 @@ impl KeyringBuilder {
     /// [`MIN_SECRET_BYTES`] or with bytes that no header carries, one secret under two names, and names that
     /// are not 1 to 64 letters, digits, `-`, `_` or `.`. No secret is shown.
     pub fn build(self) -> Result<Keyring> {
-        if self.tokens.is_empty() {
+        let count = self.tokens.len() + self.keys.len();
+        if count == 0 {
             return Err(refuse("no token given; make one with `openssl rand -hex 32`".into()));
         }
-        if self.tokens.len() > MAX_KEYS {
+        if count > MAX_KEYS {
             return Err(refuse(format!("more than {MAX_KEYS} tokens")));
         }
-        let mut keys: Vec<Key> = Vec::with_capacity(self.tokens.len());
         for (name, secret) in &self.tokens {
             check_name(name)?;
             check_secret(name, secret)?;
-            let digest: [u8; 32] = Sha256::digest(secret).into();
-            if let Some(other) = keys.iter().find(|key| key.digest == digest && key.name.as_str() != name) {
-                return Err(refuse(format!("`{name}` and `{}` have the same secret", other.name)));
+        }
+        let mut keys: Vec<Key> = Vec::with_capacity(count);
+        let of_tokens = self.tokens.iter().map(|(name, secret)| Key::of_secret(name, secret));
+        for key in of_tokens.chain(self.keys) {
+            let name = key.name();
+            check_name(name.as_str())?;
+            if let Some(other) = keys.iter().find(|other| other.digest == key.digest && *other != &key) {
+                return Err(refuse(format!("`{name}` and `{}` have the same secret", other.name())));
             }
-            keys.push(Key { name: KeyName(name.as_str().into()), digest });
+            keys.push(key);
         }
         Ok(Keyring { keys })
     }
@@ -204,7 +211,8 @@ impl KeyringBuilder {
 /// Shows names only.
 impl fmt::Debug for KeyringBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.tokens.iter().map(|(name, _)| name)).finish()
+        let names = self.tokens.iter().map(|(name, _)| name.as_str());
+        f.debug_set().entries(names.chain(self.keys.iter().map(|key| key.name().as_str()))).finish()
     }
 }
 
@@ -247,6 +255,8 @@ pub enum AuthError {
     Ambiguous,
     /// A token that is not ours.
     Invalid,
+    /// A token that was ours.
+    Expired,
 }
 
 impl AuthError {
@@ -255,7 +265,9 @@ impl AuthError {
     pub fn challenge(self) -> HeaderValue {
         HeaderValue::from_static(match self {
             Self::Missing => r#"Bearer realm="claude-exec""#,
-            Self::Ambiguous | Self::Invalid => r#"Bearer realm="claude-exec", error="invalid_token""#,
+            Self::Ambiguous | Self::Invalid | Self::Expired => {
+                r#"Bearer realm="claude-exec", error="invalid_token""#
+            }
         })
     }
 }
@@ -266,6 +278,7 @@ impl fmt::Display for AuthError {
             Self::Missing => "Missing bearer token",
             Self::Ambiguous => "More than one Authorization header",
             Self::Invalid => "Invalid token",
+            Self::Expired => "Expired token",
         })
     }
 }
@@ -371,6 +384,25 @@ mod tests {
             assert_eq!(error.field(), Some("API_BEARER_TOKEN"), "{text}");
             assert!(shown.contains(expected) && !shown.contains("s3cret"), "{text}: {shown}");
         }
+    }
+
+    #[test]
+    fn a_key_known_by_its_digest_opens_until_its_end_with_its_scopes() {
+        let end = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1000);
+        let key = Key::of_digest("phone", Sha256::digest(ONE).into()).expires(end).scopes(["read", "power"]);
+        let keyring = Keyring::builder().key(key.clone()).token("plain", TWO).build().unwrap();
+        let presented = headers(&[format!("Bearer {ONE}").as_bytes()]);
+        let at = |seconds| SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
+        let found = keyring.find(&presented, at(999)).unwrap();
+        assert_eq!((found, found.get_scopes().collect::<Vec<_>>()), (&key, vec!["read", "power"]));
+        assert_eq!(keyring.find(&presented, at(1000)), Err(AuthError::Expired));
+        let plain = headers(&[format!("Bearer {TWO}").as_bytes()]);
+        assert_eq!(keyring.find(&plain, at(9999)).unwrap().get_expires(), None);
+        assert!(format!("{key:?}").starts_with("Key { name: \"phone\", expires"));
+        // One secret with two ends, or two sets of scopes, is a mistake of somebody's.
+        let other = Key::of_digest("phone", Sha256::digest(ONE).into());
+        assert!(Keyring::builder().key(key.clone()).key(other).build().unwrap_err().is_invalid());
+        assert!(Keyring::builder().key(Key::of_digest("a b", [0; 32])).build().unwrap_err().is_invalid());
     }
 
     #[test]

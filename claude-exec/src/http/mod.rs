@@ -7,6 +7,7 @@
 //! [`read_body`]. Whoever holds no token learns nothing and costs nothing.
 
 mod body;
+mod key;
 mod keyring;
 mod reading;
 mod request_id;
@@ -14,7 +15,8 @@ mod respond;
 pub mod sse;
 
 pub use body::Body;
-pub use keyring::{AuthError, KeyName, Keyring, KeyringBuilder, MIN_SECRET_BYTES};
+pub use key::{Key, KeyName};
+pub use keyring::{AuthError, Keyring, KeyringBuilder, MIN_SECRET_BYTES};
 pub use reading::{BodyError, BodyLimit, read_body};
 pub use request_id::{REQUEST_ID, RequestId};
 pub use respond::{detail, event_stream, json, unauthorized, validation, with_json};

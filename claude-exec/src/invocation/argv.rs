@@ -140,6 +140,9 @@ impl Invocation {
         args.optional("--model", "model", self.model.as_deref())?;
         args.optional("--fallback-model", "fallback_model", self.fallback_model.as_deref())?;
         args.optional("--effort", "effort", self.effort.map(|effort| effort.as_str()))?;
+        if self.show_thinking {
+            args.value("--thinking-display", "show_thinking", "summarized")?;
+        }
         args.optional("--max-turns", "max_turns", self.max_turns.map(|turns| turns.to_string()))?;
         if let Some(dollars) = self.max_budget_usd {
             if !dollars.is_finite() || dollars <= 0.0 {

@@ -36,6 +36,7 @@ pub struct Invocation {
     pub(super) model: Option<String>,
     pub(super) fallback_model: Option<String>,
     pub(super) effort: Option<Effort>,
+    pub(super) show_thinking: bool,
     pub(super) max_turns: Option<NonZeroU32>,
     pub(super) max_budget_usd: Option<f64>,
     pub(super) agent_name: Option<String>,
@@ -66,6 +67,7 @@ impl Invocation {
             model: None,
             fallback_model: None,
             effort: None,
+            show_thinking: false,
             max_turns: None,
             max_budget_usd: None,
             agent_name: None,
@@ -164,6 +166,15 @@ impl Invocation {
     /// Sets how hard the model thinks.
     pub fn effort(mut self, effort: Effort) -> Self {
         self.effort = Some(effort);
+        self
+    }
+
+    /// Has the model tell what it thinks, in summary, as [`Event::Thinking`]. Without it newer models tell little or
+    /// nothing of it.
+    ///
+    /// [`Event::Thinking`]: crate::protocol::Event::Thinking
+    pub fn show_thinking(mut self, show: bool) -> Self {
+        self.show_thinking = show;
         self
     }
 
@@ -299,6 +310,7 @@ impl Invocation {
     }
 
     /// Without what `initialize` carries.
+    #[cfg(feature = "runtime")]
     pub(crate) fn uninitialized(mut self) -> Self {
         (self.initialize, self.mcp_servers) = Default::default();
         self

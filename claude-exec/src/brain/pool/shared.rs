@@ -56,9 +56,9 @@ impl Parked {
 
 /// What is done once the lock is released, since it may come back to it.
 enum Effect {
-    Start(Start),
+    Start(Box<Start>),
     /// Dropping it ends it.
-    End(#[expect(dead_code, reason = "for its drop")] Parked),
+    End(#[expect(dead_code, reason = "for its drop")] Box<Parked>),
 }
 
 /// A process to start.
@@ -135,10 +135,11 @@ impl State {
                     let opens = setup.is_some();
                     let invocation = setup.as_ref().map_or_else(|| key.spare(), |setup| setup.invocation());
                     let invocation = invocation.clone();
-                    effects.push(Effect::Start(Start { slot, invocation, opens, given_up }));
+                    let start = Start { slot, invocation, opens, given_up };
+                    effects.push(Effect::Start(Box::new(start)));
                 }
                 Action::Retire { slot } => {
-                    effects.extend(self.parked.remove(&slot).map(Effect::End));
+                    effects.extend(self.parked.remove(&slot).map(|parked| Effect::End(Box::new(parked))));
                     if self.starts.remove(&slot).is_some() && self.ended.remove(&slot) {
                         self.policy.gone(now, slot);
                     }

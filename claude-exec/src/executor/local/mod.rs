@@ -26,6 +26,7 @@ mod descendants;
 mod environment;
 mod leash;
 mod marker;
+mod memory;
 mod proc;
 mod scratch;
 mod spawn;

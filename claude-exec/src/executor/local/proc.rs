@@ -16,23 +16,10 @@ impl Identity {
         let stat = Stat::read(&directory(pid))?;
         Some(Self { pid, start_time: stat.start_time })
     }
-
-    /// The proportional share of its resident memory in bytes, when it still is who it was.
-    pub(super) fn memory(self) -> Option<u64> {
-        let rollup = fs::read_to_string(directory(self.pid).join("smaps_rollup")).ok()?;
-        (Self::of(self.pid)? == self).then(|| pss(&rollup))?
-    }
 }
 
-fn directory(pid: u32) -> PathBuf {
+pub(super) fn directory(pid: u32) -> PathBuf {
     Path::new("/proc").join(pid.to_string())
-}
-
-/// The line `Pss:   1234 kB` of `/proc/<pid>/smaps_rollup` (proc_pid_smaps(5)), in bytes.
-fn pss(rollup: &str) -> Option<u64> {
-    let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:"))?;
-    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kilobytes * 1024)
 }
 
 /// What `/proc/<pid>/stat` says (proc(5)).
@@ -101,15 +88,6 @@ mod tests {
         let stat = Stat::parse(line).unwrap();
         assert_eq!((stat.pid, stat.parent, stat.start_time), (42, 7, 98765));
         assert!(!stat.zombie && !stat.kernel);
-    }
-
-    #[test]
-    fn memory_is_counted_in_shares() {
-        let rollup = "00400000-7ffd [rollup]\nRss:      217076 kB\nPss:      162215 kB\nPss_Dirty: 1 kB\n";
-        assert_eq!((pss(rollup), pss("Rss: 1 kB\n")), (Some(162_215 * 1024), None));
-        let own = Identity::of(std::process::id()).unwrap();
-        assert!(own.memory().is_some_and(|bytes| bytes > 100_000));
-        assert_eq!(Identity { start_time: own.start_time + 1, ..own }.memory(), None);
     }
 
     #[test]

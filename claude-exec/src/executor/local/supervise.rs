@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
 use super::leash::{Ladder, Leash};
+use super::memory;
 use super::proc::Identity;
 use super::spawn::Spawned;
 use super::stdin::Writer;
@@ -64,7 +65,7 @@ impl Control for LocalControl {
     }
 
     fn memory(&self) -> Option<u64> {
-        self.process?.memory()
+        memory::of_tree(self.process?)
     }
 }
 

@@ -287,7 +287,7 @@ impl World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
     fn bounds_hold_and_every_claim_is_served_once(events in prop::collection::vec(happens(), 1..200)) {

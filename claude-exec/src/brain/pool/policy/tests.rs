@@ -339,7 +339,8 @@ fn a_pool_too_small_for_one_runs_one() {
 
 #[test]
 fn sessions_end_by_idleness_age_and_size() {
-    let table: [(fn(&mut Limits), u64, u64, &[Eviction]); 5] = [
+    type Case = (fn(&mut Limits), u64, u64, &'static [Eviction]);
+    let table: [Case; 5] = [
         (|limits| limits.each.idle = Duration::from_secs(60), 59, 1, &[]),
         (|limits| limits.each.idle = Duration::from_secs(60), 60, 1, &[Eviction::Idle]),
         (|limits| limits.each.age = Duration::from_secs(60), 60, 1, &[Eviction::Age]),
