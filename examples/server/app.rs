@@ -6,14 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use claude_exec::brain::Conversations;
-use claude_exec::brain::pool::Pool;
-use claude_exec::cli::CliVersion;
 use claude_exec::executor::{Executor, LocalExecutor};
 use claude_exec::http::BodyLimit;
 use claude_exec::invocation::Deadlines;
 use claude_exec::jobs::{Gate, Registry, RegistryConfig, Workspaces, WorkspacesConfig};
 use claude_exec::store::{Embedded, Store};
-use claude_exec::{Error, cli};
+use claude_exec::{Error, Invocation, cli};
 use claude_exec_openai::{Model, OpenAi};
 use futures::FutureExt;
 
@@ -37,8 +35,6 @@ pub struct App {
     pub phases: Phases,
     pub fleet: Fleet,
     pub gate: Gate,
-    /// The processes that wait for the next turn of chats; `None` when each turn has its own.
-    pub pool: Option<Pool>,
     pub openai: OpenAi,
     pub registry: Registry,
     /// Why no job is taken, when none is.
@@ -52,21 +48,21 @@ pub struct App {
 impl App {
     /// Checks what the configuration names, and opens it.
     pub async fn open(config: Config, phases: Phases) -> Result<Self, Refused> {
-        let (fleet, probe, version) = if config.demo {
-            (Fleet::new(demo::executor()), Probe::answered(|| async { true }.boxed()), None)
+        let (fleet, probe) = if config.demo {
+            (Fleet::new(demo::executor()), Probe::answered(|| async { true }.boxed()))
         } else {
             let swept = LocalExecutor::sweep_orphans().await;
             if swept > 0 {
                 tracing::warn!(swept, "ended processes that a server before this one had left");
             }
             let local = LocalExecutor::new().pass_env(config.child_env.iter().cloned());
-            let version = check_cli(&local, &config).await?;
+            check_cli(&local, &config).await?;
             let (again, program) = (local.clone(), config.claude.clone());
             let probe = Probe::answered(move || {
                 let (executor, program) = (again.clone(), program.clone());
                 async move { cli::check(&executor, &program).await.is_ok() }.boxed()
             });
-            (Fleet::new(local), probe, Some(version))
+            (Fleet::new(local), probe)
         };
         make_dir("JOBS_DIR", &config.jobs_dir)?;
         make_dir("STATE_DIR", &config.state_dir)?;
@@ -78,11 +74,7 @@ impl App {
         let (slots, depth) = (config.max_concurrency.get(), config.max_queue_depth);
         let gate = Gate::with_wait_limit(slots, depth, Some(config.queue_timeout))
             .map_err(|error| refuse("MAX_CONCURRENCY", error.to_string()))?;
-        let pool = open_pool(&config, &fleet)?;
-        let openai = mount_openai(&config, &fleet, &gate, &pool, workspaces.clone(), no_jobs, store.clone())?;
-        if let Some(version) = version {
-            use_cli(&openai, version).await;
-        }
+        let openai = mount_openai(&config, &fleet, &gate, workspaces.clone(), no_jobs, store.clone())?;
         let metrics = Arc::new(Metrics::new());
         let runner = execute::runner(&config, fleet.clone(), workspaces, metrics.clone());
         let settings = RegistryConfig::new().ttl(config.job_ttl);
@@ -99,21 +91,15 @@ impl App {
             phases,
             fleet,
             gate,
-            pool,
             probe,
         })
     }
 
     /// Waits until nothing runs and nothing waits to.
     pub async fn idle(&self) {
-        while self.gate.status().active + self.gate.status().queued > 0 || self.fleet.len() > self.kept() {
+        while self.gate.status().active + self.gate.status().queued + self.fleet.len() > 0 {
             tokio::time::sleep(IDLE_PAUSE).await;
         }
-    }
-
-    /// Processes that wait for somebody to ask something.
-    fn kept(&self) -> usize {
-        self.pool.as_ref().map_or(0, |pool| pool.stats().processes())
     }
 
     /// What the metrics tell of this moment.
@@ -125,7 +111,6 @@ impl App {
             capacity: gate.capacity,
             processes: self.fleet.len(),
             cli: self.probe.is_up(),
-            pool: self.pool.as_ref().map(Pool::stats),
         }
     }
 }
@@ -154,31 +139,10 @@ async fn open_workspaces(
     Ok((workspaces.map_err(|error| refuse("WORKSPACE_DIR", error.to_string()))?, closed))
 }
 
-fn open_pool(config: &Config, fleet: &Fleet) -> Result<Option<Pool>, Refused> {
-    if config.pool_processes == 0 {
-        return Ok(None);
-    }
-    let pool =
-        Pool::builder(fleet.clone()).processes(config.pool_processes).memory(config.pool_memory).build();
-    pool.map(Some).map_err(|error| refuse("POOL_PROCESSES", error.to_string()))
-}
-
-/// A version that was never tested is tried out first, and nobody waits for that.
-async fn use_cli(openai: &OpenAi, version: CliVersion) {
-    let openai = openai.clone();
-    let using = async move { openai.use_cli(version).await };
-    if version == cli::TESTED {
-        using.await;
-    } else {
-        tokio::spawn(using);
-    }
-}
-
 fn mount_openai(
     config: &Config,
     fleet: &Fleet,
     gate: &Gate,
-    pool: &Option<Pool>,
     workspaces: Workspaces,
     closed: Option<&'static str>,
     store: Arc<dyn Store>,
@@ -189,29 +153,29 @@ fn mount_openai(
     }
     let chats = config.state_dir.join("chats");
     make_dir("STATE_DIR", &chats)?;
-    let program = config.claude.clone();
-    let endpoint = OpenAi::builder(fleet.clone(), gate.clone())
+    let (program, limit) = (config.claude.clone(), config.conversational_timeout);
+    let preset = Invocation::conversational("").get_deadlines();
+    OpenAi::builder(fleet.clone(), gate.clone())
         .keyring(config.keyring.clone())
         .models(config.models.clone())
         .workspaces(workspaces)
         .store(store)
         .body_limit(BodyLimit::default().bytes(config.max_body_bytes))
-        .deadlines(Deadlines::within(config.conversational_timeout))
-        .queue_limit(config.conversational_timeout.min(config.queue_timeout))
-        .prepare(move |turn| turn.program(program.clone()).cwd(&chats));
-    let endpoint = match pool {
-        Some(pool) => endpoint.pool(pool.clone()),
-        None => endpoint,
-    };
-    endpoint.build().map_err(|error| refuse("AGENT_MODELS", error.to_string()))
+        .prepare(move |turn| {
+            let turn = turn.program(program.clone()).cwd(&chats);
+            // Agents come with limits of their own.
+            if turn.get_deadlines() == preset { turn.deadlines(Deadlines::within(limit)) } else { turn }
+        })
+        .build()
+        .map_err(|error| refuse("AGENT_MODELS", error.to_string()))
 }
 
-async fn check_cli(executor: &dyn Executor, config: &Config) -> Result<CliVersion, Refused> {
+async fn check_cli(executor: &dyn Executor, config: &Config) -> Result<(), Refused> {
     let version = cli::check(executor, &config.claude).await.map_err(|error| {
         refuse("CLAUDE_BIN", if error.is_not_found() { no_cli(&error) } else { error.to_string() })
     })?;
     tracing::info!(%version, "the Claude Code CLI answers");
-    Ok(version)
+    Ok(())
 }
 
 fn no_cli(error: &Error) -> String {

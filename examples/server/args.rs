@@ -61,17 +61,8 @@ pub struct Args {
     #[arg(long, env = "MAX_QUEUE_DEPTH", default_value = "100", value_name = "N")]
     pub max_queue_depth: String,
 
-    /// Processes of the CLI that are kept for the next turn of chats, or started before anybody asks (0 to 1000): 0 is
-    /// a process for each turn. Fewer than MAX_CONCURRENCY make chats wait for one another.
-    #[arg(long, env = "POOL_PROCESSES", default_value = "12", value_name = "N")]
-    pub pool_processes: String,
-
-    /// Memory that these processes may hold together (100000000 to 1000000000000); one takes 120 to 200 MB.
-    #[arg(long, env = "POOL_MEMORY_BYTES", default_value = "2500000000", value_name = "BYTES")]
-    pub pool_memory_bytes: String,
-
-    /// How long a job may wait for a run (1 to 86400); chats and conversational turns never longer than their time
-    /// limit.
+    /// How long a request or a job may wait for a run (1 to 86400); conversational turns never longer than their
+    /// time limit.
     #[arg(long, env = "QUEUE_TIMEOUT_SECONDS", default_value = "3600", value_name = "SECONDS")]
     pub queue_timeout_seconds: String,
 

@@ -27,8 +27,6 @@ pub struct Config {
     pub git_crypt_key: Option<PathBuf>,
     pub max_concurrency: NonZeroUsize,
     pub max_queue_depth: usize,
-    pub pool_processes: usize,
-    pub pool_memory: u64,
     pub queue_timeout: Duration,
     pub job_ttl: Duration,
     pub fetch_debounce: Duration,
@@ -124,18 +122,6 @@ impl Config {
             git_crypt_key,
             max_concurrency: NonZeroUsize::new(concurrency as usize).unwrap_or(NonZeroUsize::MIN),
             max_queue_depth: number("MAX_QUEUE_DEPTH", &args.max_queue_depth, 0, 100_000)? as usize,
-            // A script answers once and keeps nothing.
-            pool_processes: if args.demo {
-                0
-            } else {
-                number("POOL_PROCESSES", &args.pool_processes, 0, 1000)? as usize
-            },
-            pool_memory: number(
-                "POOL_MEMORY_BYTES",
-                &args.pool_memory_bytes,
-                100_000_000,
-                1_000_000_000_000,
-            )?,
             queue_timeout: seconds("QUEUE_TIMEOUT_SECONDS", &args.queue_timeout_seconds, 1, 86_400)?,
             job_ttl: seconds("JOB_TTL_SECONDS", &args.job_ttl_seconds, 1, 31_536_000)?,
             fetch_debounce: seconds("FETCH_DEBOUNCE_SECONDS", &args.fetch_debounce_seconds, 0, 86_400)?,
@@ -252,11 +238,6 @@ mod tests {
             ("--max-concurrency=many", "MAX_CONCURRENCY: `many` is no whole number from 1 to 1000"),
             ("--max-concurrency=", "MAX_CONCURRENCY: `` is no whole number from 1 to 1000"),
             ("--max-queue-depth=1e3", "MAX_QUEUE_DEPTH: `1e3` is no whole number from 0 to 100000"),
-            ("--pool-processes=x", "POOL_PROCESSES: `x` is no whole number from 0 to 1000"),
-            (
-                "--pool-memory-bytes=1",
-                "POOL_MEMORY_BYTES: `1` is no whole number from 100000000 to 1000000000000",
-            ),
             ("--queue-timeout-seconds=0", "QUEUE_TIMEOUT_SECONDS: `0` is no whole number from 1 to 86400"),
             ("--job-ttl-seconds=0", "JOB_TTL_SECONDS: `0` is no whole number from 1 to 31536000"),
             ("--fetch-debounce-seconds=x", "FETCH_DEBOUNCE_SECONDS: `x` is no whole number from 0 to 86400"),
@@ -322,7 +303,6 @@ mod tests {
             )
         );
         assert_eq!((config.max_concurrency.get(), config.max_queue_depth), (10, 100));
-        assert_eq!((config.pool_processes, config.pool_memory), (12, 2_500_000_000));
         assert_eq!(config.queue_timeout.as_secs(), 3600);
         let limits = [config.job_ttl, config.fetch_debounce, config.conversational_timeout];
         assert_eq!(limits.map(|limit| limit.as_secs()), [3600, 15, 120]);

@@ -16,9 +16,6 @@ use crate::{demo, routes, serve};
 /// How long what was told to end may take: the stop ladder's grace (3 s) and what follows it.
 const END_LIMIT: Duration = Duration::from_secs(8);
 
-/// How long the processes of chats may take to end by themselves.
-const POOL_GRACE: Duration = Duration::from_secs(4);
-
 /// How long callers may take to read how their answer ended.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -83,11 +80,6 @@ async fn end(app: &App, connections: &Connections, mut phases: Phases) {
     app.openai.shutdown();
     // Polled first, so that jobs know why their processes end.
     let jobs = app.registry.shutdown(END_LIMIT);
-    let pool = async {
-        if let Some(pool) = &app.pool {
-            pool.shutdown(POOL_GRACE).await;
-        }
-    };
     let gone = async {
         app.fleet.end(Stop::GRACEFUL);
         let mut kill = phases.clone();
@@ -100,7 +92,7 @@ async fn end(app: &App, connections: &Connections, mut phases: Phases) {
         }
     };
     let gone = tokio::time::timeout(END_LIMIT, gone);
-    if let ((), (), Err(_)) = futures::future::join3(jobs, pool, gone).await {
+    if let ((), Err(_)) = futures::future::join(jobs, gone).await {
         tracing::error!(left = app.fleet.len(), "processes that do not end");
         app.fleet.end(Stop::Now);
     }

@@ -14,7 +14,6 @@ mod fleet;
 mod life;
 mod metrics;
 mod phase;
-mod pool_metrics;
 mod probe;
 mod routes;
 mod serve;

@@ -3,15 +3,12 @@
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use claude_exec::brain::pool::PoolStats;
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
-
-use crate::pool_metrics::PoolMetrics;
 
 /// The exposition format that [`Metrics::render`] writes.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -41,18 +38,16 @@ pub struct Metrics {
     processes: Gauge,
     cli_up: Gauge,
     cost: Counter<f64, AtomicU64>,
-    pool: PoolMetrics,
 }
 
 /// What is so at the moment of a scrape.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Now {
     pub active: usize,
     pub queued: usize,
     pub capacity: usize,
     pub processes: usize,
     pub cli: bool,
-    pub pool: Option<PoolStats>,
 }
 
 impl Metrics {
@@ -83,8 +78,7 @@ impl Metrics {
             "US dollars that the CLI reported for jobs and conversations",
             cost.clone(),
         );
-        let pool = PoolMetrics::new(&mut registry);
-        Self { registry, requests, seconds, active, queued, capacity, processes, cli_up, cost, pool }
+        Self { registry, requests, seconds, active, queued, capacity, processes, cli_up, cost }
     }
 
     /// Counts one answered request.
@@ -109,9 +103,6 @@ impl Metrics {
         self.capacity.set(count(now.capacity));
         self.processes.set(count(now.processes));
         self.cli_up.set(i64::from(now.cli));
-        if let Some(stats) = &now.pool {
-            self.pool.set(stats);
-        }
         let mut text = String::new();
         // Writing to a string cannot fail.
         let _ = text::encode(&mut text, &self.registry);
@@ -131,8 +122,7 @@ mod tests {
         for dollars in [0.5, f64::NAN, -1.0] {
             metrics.spent(dollars);
         }
-        let pool = Some(PoolStats::default());
-        let text = metrics.render(Now { active: 1, queued: 2, capacity: 3, processes: 4, cli: true, pool });
+        let text = metrics.render(Now { active: 1, queued: 2, capacity: 3, processes: 4, cli: true });
         for line in [
             r#"claude_exec_requests_total{route="/execute",status="202"} 2"#,
             r#"claude_exec_response_head_seconds_bucket{le="0.025",route="/execute"} 2"#,
@@ -142,10 +132,6 @@ mod tests {
             "claude_exec_processes 4",
             "claude_exec_cli_up 1",
             "claude_exec_cost_usd_total 0.5",
-            r#"claude_exec_pool_claims_total{origin="live"} 0"#,
-            r#"claude_exec_pool_evictions_total{reason="doubt"} 0"#,
-            r#"claude_exec_pool_processes{state="idle"} 0"#,
-            "claude_exec_pool_memory_bytes 0",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} in:\n{text}");
         }
