@@ -61,8 +61,8 @@ pub struct Args {
     #[arg(long, env = "MAX_QUEUE_DEPTH", default_value = "100", value_name = "N")]
     pub max_queue_depth: String,
 
-    /// How long a request or a job may wait for a run (1 to 86400); conversational turns never longer than their
-    /// time limit.
+    /// How long a job may wait for a run (1 to 86400); chats and conversational turns never longer than their time
+    /// limit.
     #[arg(long, env = "QUEUE_TIMEOUT_SECONDS", default_value = "3600", value_name = "SECONDS")]
     pub queue_timeout_seconds: String,
 
@@ -77,6 +77,20 @@ pub struct Args {
     /// The time limit of a chat or conversational turn (1 to 3600).
     #[arg(long, env = "CONVERSATIONAL_TIMEOUT_SECONDS", default_value = "120", value_name = "SECONDS")]
     pub conversational_timeout_seconds: String,
+
+    /// CLI processes that chats and conversations may have, those that wait for the next turn and spares included (1 to 1002).
+    /// Default is two more than MAX_CONCURRENCY.
+    #[arg(long, env = "POOL_PROCESSES", value_name = "N")]
+    pub pool_processes: Option<String>,
+
+    /// Megabytes that these processes may hold together (100 to 1000000); beyond, the one not used for longest ends,
+    /// and its conversation goes on in another one.
+    #[arg(long, env = "POOL_MEMORY_MB", default_value = "1500", value_name = "MB")]
+    pub pool_memory_mb: String,
+
+    /// Spare processes of each kind that is asked for (0 to 100).
+    #[arg(long, env = "POOL_SPARES", default_value = "1", value_name = "N")]
+    pub pool_spares: String,
 
     /// What the agents of /execute may do without asking: default, acceptEdits, plan, dontAsk or
     /// bypassPermissions.

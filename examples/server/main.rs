@@ -17,6 +17,7 @@ mod phase;
 mod probe;
 mod routes;
 mod serve;
+mod warm;
 
 use std::path::Path;
 use std::process::ExitCode;

@@ -14,5 +14,5 @@ mod tally;
 mod turn;
 
 #[cfg(feature = "store")]
-pub use conversation::{ConversationTurn, Conversations, Seat};
+pub use conversation::{Brain, BrainBuilder, Busy, ConversationTurn, Exchange, Message};
 pub use turn::{Turn, TurnHandle, run, run_holding};

@@ -124,7 +124,8 @@ impl Turn {
         let (events, receiver) = mpsc::channel(EVENTS_AHEAD);
         let (wish, wishes) = watch::channel(Wish::GoOn);
         let message_id = message_id.hyphenated().to_string();
-        let saying = Saying { lines, settings: None, held: None, message_id, deadlines, events, wishes };
+        let saying =
+            Saying { lines, settings: None, held: None, message_id, deadlines, events, wishes, ended: None };
         let handle = TurnHandle { wish: Arc::new(wish), orders: bridle.orders.clone() };
         (Self { events: receiver, handle, result: None, owner: None }, saying)
     }

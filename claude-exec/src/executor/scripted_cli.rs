@@ -63,6 +63,7 @@ pub struct Said {
 pub struct Answer {
     steps: VecDeque<Step>,
     text: String,
+    failure: Option<u16>,
 }
 
 #[derive(Debug, Clone)]
@@ -111,6 +112,12 @@ impl Answer {
         self
     }
 
+    /// Fails, as the model API's refusal with this status does.
+    pub fn fail(mut self, status: u16) -> Self {
+        self.failure = Some(status);
+        self
+    }
+
     /// Writes a line of stream-json.
     pub fn line(mut self, line: Value) -> Self {
         self.steps.push_back(Step::Line(line));
@@ -134,6 +141,11 @@ impl ScriptedCli {
     /// The commands started so far, in order.
     pub fn starts(&self) -> Vec<Command> {
         lock(&self.shared.starts).clone()
+    }
+
+    /// Loses all sessions, as when their files are removed.
+    pub fn lose_sessions(&self) {
+        lock(&self.shared.sessions).clear();
     }
 
     /// What was said in a session: role and text.
@@ -425,6 +437,13 @@ impl Life {
             self.say(&json!({"type": "stream_event", "event": event, "parent_tool_use_id": null}));
         }
         self.remember("user", turn.user);
+        if let Some(status) = turn.answer.failure {
+            // The CLI calls that a success, and says so on top.
+            let text = format!("API Error: {status}");
+            let result = json!({"subtype": "success", "is_error": true, "result": text,
+                "api_error_status": status, "terminal_reason": "api_error", "num_turns": 1});
+            return self.result(&turn.id, result);
+        }
         self.remember("assistant", turn.answer.text.clone());
         let words = turn.answer.text.split_whitespace().count();
         self.result(

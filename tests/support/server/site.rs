@@ -29,11 +29,10 @@ impl Site {
         Self::new(Home::new(api), &cli::path())
     }
 
-    /// Servers over the fake CLI, which does what the markers in a prompt say, without a pool.
+    /// Servers over the fake CLI, which does what the markers in a prompt say, and starts none before it is needed.
     pub(crate) fn fake() -> Self {
-        // A process for each turn, so that a script that misbehaves is alone with it.
         Self::new(Home::with_base_url("http://127.0.0.1:9"), Path::new(env!("CARGO_BIN_EXE_fake-claude")))
-            .env("POOL_PROCESSES", "0")
+            .env("POOL_SPARES", "0")
     }
 
     fn new(home: Home, program: &Path) -> Self {
