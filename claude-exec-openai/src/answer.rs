@@ -86,7 +86,7 @@ pub struct Answer {
     schema: Option<Schema>,
     show_reasoning: bool,
     text_bytes: usize,
-    tools_ran: bool,
+    tools: Tools,
     stop_reason: Option<String>,
     /// The retry that the CLI is in, if it is: the cause of a time limit that runs out meanwhile.
     retry: Option<Retry>,
@@ -107,7 +107,7 @@ impl Answer {
             schema: None,
             show_reasoning: true,
             text_bytes: 0,
-            tools_ran: false,
+            tools: Tools::default(),
             stop_reason: None,
             retry: None,
             limits: None,
@@ -147,7 +147,7 @@ impl Answer {
             }
             Event::Text(text) if text.parent.is_none() => {
                 self.retry = None;
-                let paragraph = std::mem::take(&mut self.tools_ran) && self.text_bytes > 0;
+                let paragraph = std::mem::take(&mut self.tools.are_over) && self.text_bytes > 0;
                 self.text_bytes += text.text.len();
                 Some(Step::Text { text: text.text, paragraph })
             }
@@ -160,15 +160,21 @@ impl Answer {
                 Some(Step::Began)
             }
             Event::Tool(tool) => {
-                self.tools_ran |= tool.parent.is_none();
+                self.tools.are_called |= tool.parent.is_none();
                 Some(Step::Began)
+            }
+            Event::ToolResult(result) if result.parent.is_none() && self.tools.come_whole => {
+                self.tools.end_message();
+                None
             }
             Event::Restarted(restarted) if restarted.parent.is_none() => {
                 self.text_bytes = self.text_bytes.saturating_sub(restarted.text_bytes);
+                self.tools = Tools { come_whole: true, are_called: false, ..self.tools };
                 let bytes = if self.schema.is_some() { 0 } else { restarted.text_bytes };
                 Some(Step::Void { bytes, reasoning_bytes: restarted.thinking_bytes })
             }
             Event::MessageEnd(end) if end.parent.is_none() => {
+                self.tools.end_message();
                 self.stop_reason = end.stop_reason;
                 self.stop_sequence = end.stop_sequence;
                 let cut = ["max_tokens", "model_context_window_exceeded"];
@@ -243,6 +249,24 @@ impl Answer {
         let resets_at =
             self.limits.as_ref().filter(|limits| limits.rejected).and_then(|limits| limits.resets_at);
         Step::Failed(failure::with_reset(error, resets_at, now))
+    }
+}
+
+/// Where tools stand between texts. A break belongs between two messages, never inside of one: a message that starts
+/// over takes back its own text and nothing else.
+#[derive(Debug, Clone, Copy, Default)]
+struct Tools {
+    /// In the message under way.
+    are_called: bool,
+    /// Since the last text, in a message before the one under way.
+    are_over: bool,
+    /// The message under way takes the place of one that was cut: it comes whole, and its end is not told.
+    come_whole: bool,
+}
+
+impl Tools {
+    fn end_message(&mut self) {
+        *self = Self { are_called: false, are_over: self.are_over | self.are_called, come_whole: false };
     }
 }
 

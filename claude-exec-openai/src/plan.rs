@@ -50,14 +50,9 @@ pub fn plan(request: &Request, model: &Model) -> Result<Plan, ApiError> {
     }
     let content = carried(&request.messages);
     let mut ignored = request.ignored.clone();
-    let system = request.system.clone();
-    let mut invocation = match model {
+    let invocation = match model {
         Model::Plain { cli_name, .. } => {
-            let mut invocation = plain(content, cli_name);
-            if let Some(system) = system {
-                invocation = invocation.system_prompt(system);
-            }
-            let invocation = thinking(invocation, request);
+            let invocation = opened(content, request, cli_name);
             if request.reasoning.budget_tokens.is_some() {
                 // The newest models think as they see fit: only older ones keep to it.
                 ignored.add("thinking.budget_tokens");
@@ -74,16 +69,14 @@ pub fn plan(request: &Request, model: &Model) -> Result<Plan, ApiError> {
                 ignored.add("reasoning_effort");
             }
             let invocation = of_agent(Invocation::agent(content), agent);
-            match system {
+            let invocation = match &request.system {
                 Some(system) => invocation.append_system_prompt(system),
                 None => invocation,
-            }
+            };
+            shaped(invocation, request)
         }
     };
     let schema = request.output.schema();
-    if let Some(schema) = &schema {
-        invocation = invocation.json_schema(schema.for_cli());
-    }
     let (one_message, show_reasoning) = (!model.is_agent(), request.show_reasoning);
     Ok(Plan { invocation, ignored, schema, one_message, show_reasoning })
 }
@@ -95,6 +88,24 @@ pub(crate) fn plain(content: Content, model: &str) -> Invocation {
         .model(model)
         .env("CLAUDE_CODE_DISABLE_REFUSAL_RETRY", "1")
         .env("CLAUDE_CODE_DISABLE_REFUSAL_FALLBACK", "1")
+}
+
+/// A turn of a plain model with all that may not change from turn to turn of its conversation.
+pub(crate) fn opened(content: Content, request: &Request, model: &str) -> Invocation {
+    let invocation = plain(content, model);
+    let invocation = match &request.system {
+        Some(system) => invocation.system_prompt(system),
+        None => invocation,
+    };
+    shaped(thinking(invocation, request), request)
+}
+
+/// Asks for an answer of the form that the request wants.
+fn shaped(invocation: Invocation, request: &Request) -> Invocation {
+    match request.output.schema() {
+        Some(schema) => invocation.json_schema(schema.for_cli()),
+        None => invocation,
+    }
 }
 
 /// Hands limits and sampling to the CLI, in the two variables it has for them.

@@ -10,7 +10,7 @@ use super::turns::turns;
 use crate::content::Message;
 use crate::fields::IgnoredFields;
 use crate::models::Model;
-use crate::plan::plain;
+use crate::plan::opened;
 use crate::request::Request;
 use crate::sampling::Sampling;
 
@@ -37,7 +37,9 @@ struct Opening<'r> {
     system: Option<&'r str>,
     schema: Option<&'r serde_json::Value>,
     thinking: bool,
+    show_reasoning: bool,
     budget_tokens: Option<u32>,
+    effort: Option<&'r str>,
 }
 
 impl Conversation {
@@ -45,33 +47,29 @@ impl Conversation {
     /// cannot be compared.
     pub(crate) fn of(request: &Request, model: &Model, caller: Option<&str>) -> Option<Self> {
         let Model::Plain { cli_name, .. } = model else { return None };
-        let (thinking, budget_tokens) = (request.reasoning.thinking, request.reasoning.budget_tokens);
-        let schema = request.output.schema();
-        let schema = schema.as_ref().map(|schema| schema.value());
-        let system = request.system.as_deref();
-        let opening =
-            Transcript::open(&Opening { caller, model: cli_name, system, schema, thinking, budget_tokens });
-        let mut invocation = plain(Content::Text(String::new()), cli_name);
-        if let Some(system) = system {
-            invocation = invocation.system_prompt(system);
-        }
-        if let Some(schema) = schema {
-            invocation = invocation.json_schema(schema.clone());
-        }
-        if let Some(tokens) = budget_tokens {
-            invocation = invocation.env("MAX_THINKING_TOKENS", tokens.to_string());
-        }
-        let sampling = match thinking {
+        let (reasoning, schema) = (request.reasoning, request.output.schema());
+        let opening = Transcript::open(&Opening {
+            caller,
+            model: cli_name,
+            system: request.system.as_deref(),
+            schema: schema.as_ref().map(|schema| schema.value()),
+            thinking: reasoning.thinking,
+            show_reasoning: request.show_reasoning,
+            budget_tokens: reasoning.budget_tokens,
+            effort: reasoning.effort.map(|effort| effort.as_str()),
+        });
+        let sampling = match reasoning.thinking {
             true => request.sampling.beside_thinking(&mut IgnoredFields::default()), // the plan names them
             false => request.sampling.clone(),
         };
-        let mut options = options(&sampling).thinking(thinking);
-        if let Some(effort) = request.reasoning.effort {
-            options = options.effort(effort);
-        }
-        let turns = turns(request.messages.clone());
-        // The model gives JSON by a call of the CLI's own, which the client never sees.
-        Some(Self { invocation, options, turns, opening, is_echoed: schema.is_none() })
+        Some(Self {
+            invocation: opened(Content::Text(String::new()), request, cli_name),
+            options: options(&sampling),
+            turns: turns(request.messages.clone()),
+            opening,
+            // The model gives JSON by a call of the CLI's own, which the client never sees.
+            is_echoed: schema.is_none(),
+        })
     }
 }
 
@@ -125,7 +123,7 @@ mod tests {
     fn what_changes_from_turn_to_turn_changes_no_process() {
         let (plain, sampled) = (of("", "ana"), of(r#","temperature":0.2,"max_tokens":7,"stop":"X""#, "ana"));
         assert_eq!((plain.opening, &plain.invocation), (sampled.opening, &sampled.invocation));
-        let expected = TurnOptions::new().temperature(0.2).max_tokens(7).stop(["X"]).thinking(false);
+        let expected = TurnOptions::new().temperature(0.2).max_tokens(7).stop(["X"]);
         assert_eq!(sampled.options, expected);
     }
 
