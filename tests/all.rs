@@ -3,6 +3,7 @@
 mod support;
 
 mod suite {
+    mod brain;
     mod cli_facts;
     mod conversational;
     mod execute;

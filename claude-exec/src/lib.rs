@@ -70,6 +70,7 @@ pub mod jobs;
 pub mod protocol;
 #[cfg(feature = "store")]
 pub mod store;
+mod text;
 #[cfg(feature = "runtime")]
 mod time;
 

@@ -285,3 +285,14 @@ async fn a_guard_is_held_until_the_turn_has_ended() {
     let refused = brain.say("a", Message::new("x").after(refused)).await;
     assert!(refused.unwrap_err().is_queue_full());
 }
+
+#[tokio::test]
+async fn a_process_that_died_while_it_waited_costs_no_turn() {
+    let cli = cli();
+    let brain = brain(&cli);
+    say(&brain, "kitchen", "one").await.unwrap();
+    // No task runs in between: nobody has noticed yet.
+    cli.kill_all();
+    assert_eq!(say(&brain, "kitchen", "two").await.unwrap(), "2 before");
+    assert_eq!(starts(&cli), ["new", "resume"]);
+}

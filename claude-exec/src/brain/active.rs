@@ -10,6 +10,7 @@ use super::order::{Ending, Saying, Wish};
 use crate::error::{Error, Result};
 use crate::invocation::Held;
 use crate::protocol::{Event, Outcome};
+use crate::text;
 
 /// How much of an answer is kept for the history: a long book.
 const MAX_SAID_BYTES: usize = 4 * 1024 * 1024;
@@ -69,12 +70,12 @@ impl Active {
         }
         match &event {
             _ if self.ended.is_none() => {}
-            Event::Text(text) if text.parent.is_none() && self.said.len() < MAX_SAID_BYTES => {
-                self.said += &text.text;
+            Event::Text(said) if said.parent.is_none() && self.said.len() < MAX_SAID_BYTES => {
+                self.said += &said.text;
             }
             Event::Restarted(void) if void.parent.is_none() => {
                 let kept = self.said.len().saturating_sub(void.text_bytes);
-                self.said.truncate(self.said.floor_char_boundary(kept));
+                self.said.truncate(text::start(&self.said, kept).len());
             }
             _ => {}
         }

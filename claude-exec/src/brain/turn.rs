@@ -108,6 +108,8 @@ pub struct Turn {
     events: mpsc::Receiver<Event>,
     handle: TurnHandle,
     result: Option<Result<Box<Outcome>>>,
+    /// The first event, looked at before its time.
+    ahead: Option<Box<Event>>,
     /// What keeps the process of a single turn.
     #[expect(dead_code, reason = "it is there to be dropped")]
     owner: Option<mpsc::Sender<Saying>>,
@@ -127,7 +129,7 @@ impl Turn {
         let saying =
             Saying { lines, settings: None, held: None, message_id, deadlines, events, wishes, ended: None };
         let handle = TurnHandle { wish: Arc::new(wish), orders: bridle.orders.clone() };
-        (Self { events: receiver, handle, result: None, owner: None }, saying)
+        (Self { events: receiver, handle, result: None, ahead: None, owner: None }, saying)
     }
 
     /// A turn that could not begin.
@@ -137,6 +139,14 @@ impl Turn {
             let _fits = saying.events.try_send(event);
         }
         turn
+    }
+
+    /// Waits for the first event, and leaves it to be read.
+    pub(super) async fn first(&mut self) -> Option<&Event> {
+        if self.ahead.is_none() {
+            self.ahead = self.events.recv().await.map(Box::new);
+        }
+        self.ahead.as_deref()
     }
 
     /// What the turn came to, as far as its events were read.
@@ -177,7 +187,10 @@ impl Stream for Turn {
     type Item = Event;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Event>> {
-        let event = std::task::ready!(self.events.poll_recv(context));
+        let event = match self.ahead.take() {
+            Some(event) => Some(*event),
+            None => std::task::ready!(self.events.poll_recv(context)),
+        };
         match &event {
             Some(Event::Finished(outcome)) => self.result = Some(Ok(outcome.clone())),
             Some(Event::Error(error)) => self.result = Some(Err(error.clone())),

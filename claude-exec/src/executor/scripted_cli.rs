@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
@@ -37,6 +37,7 @@ struct Shared {
     answer: Box<dyn Fn(&Said) -> Answer + Send + Sync>,
     sessions: Mutex<HashMap<String, Vec<(String, String)>>>,
     starts: Mutex<Vec<Command>>,
+    lives: Mutex<Vec<Weak<Mutex<Life>>>>,
 }
 
 /// A user message, as the answering closure sees it.
@@ -128,8 +129,12 @@ impl Answer {
 impl ScriptedCli {
     /// A CLI that answers with what `answer` makes of each message.
     pub fn new(answer: impl Fn(&Said) -> Answer + Send + Sync + 'static) -> Self {
-        let shared =
-            Shared { answer: Box::new(answer), sessions: Mutex::default(), starts: Mutex::default() };
+        let shared = Shared {
+            answer: Box::new(answer),
+            sessions: Mutex::default(),
+            starts: Mutex::default(),
+            lives: Mutex::default(),
+        };
         Self { shared: Arc::new(shared) }
     }
 
@@ -141,6 +146,15 @@ impl ScriptedCli {
     /// The commands started so far, in order.
     pub fn starts(&self) -> Vec<Command> {
         lock(&self.shared.starts).clone()
+    }
+
+    /// Kills every process, as SIGKILL does.
+    pub fn kill_all(&self) {
+        for life in std::mem::take(&mut *lock(&self.shared.lives)) {
+            if let Some(life) = life.upgrade() {
+                Handle(life).tell(|life| life.killed = true);
+            }
+        }
     }
 
     /// Loses all sessions, as when their files are removed.
@@ -185,6 +199,10 @@ impl Executor for ScriptedCli {
         }
         life.stdin_closed = !matches!(command.stdin, super::Stdin::Open(_));
         let life = Arc::new(Mutex::new(life));
+        let mut lives = lock(&self.shared.lives);
+        lives.retain(|life| life.strong_count() > 0);
+        lives.push(Arc::downgrade(&life));
+        drop(lives);
         let output = play(Arc::clone(&life)).boxed();
         future::ready(Ok(Process { output, control: Arc::new(Handle(life)) })).boxed()
     }
@@ -206,6 +224,7 @@ struct Life {
     asks: u64,
     stdin_closed: bool,
     stopped: bool,
+    killed: bool,
     ended: bool,
     waker: Option<Waker>,
 }
@@ -234,6 +253,7 @@ impl Life {
             asks: 0,
             stdin_closed: false,
             stopped: false,
+            killed: false,
             ended: false,
             waker: None,
         }
@@ -458,6 +478,11 @@ impl Life {
         if self.ended {
             return Poll::Ready(None);
         }
+        if self.killed {
+            self.ended = true;
+            let exit = Exit { signal: Some(9), ..Exit::default() };
+            return Poll::Ready(Some(Ok(Frame::Exit(exit))));
+        }
         if self.stopped {
             self.ended = true;
             let exit = Exit { signal: Some(15), stopped: true, ..Exit::default() };
@@ -518,7 +543,7 @@ impl Handle {
 impl Control for Handle {
     fn write(&self, data: Bytes) -> BoxFuture<'_, io::Result<()>> {
         let written = self.tell(|life| {
-            if life.stdin_closed || life.ended || life.stopped {
+            if life.stdin_closed || life.ended || life.stopped || life.killed {
                 return Err(io::ErrorKind::BrokenPipe.into());
             }
             life.read(&data);

@@ -299,12 +299,6 @@ impl Invocation {
         self.deadlines
     }
 
-    /// Without what `initialize` carries.
-    pub(crate) fn uninitialized(mut self) -> Self {
-        (self.initialize, self.mcp_servers) = Default::default();
-        self
-    }
-
     /// What the session is opened with.
     pub fn get_initialize(&self) -> &Initialize {
         &self.initialize

@@ -40,7 +40,7 @@ impl Speech {
             }
             Event::Restarted(void) if void.parent.is_none() => {
                 let kept = self.said.len().saturating_sub(void.text_bytes);
-                self.said.truncate(self.said.floor_char_boundary(kept));
+                self.said = String::from_utf8_lossy(&self.said.as_bytes()[..kept]).into_owned();
                 Step::Frame(frame("replace", &json!({ "text": self.said }).to_string()))
             }
             Event::Finished(outcome) => Step::Ended(Ok(outcome)),
@@ -94,8 +94,7 @@ mod tests {
         let start =
             |id: &str| line(&format!("{{\"type\":\"message_start\",\"message\":{{\"id\":\"{id}\"}}}}"));
         let result = "{\"type\":\"result\",\"subtype\":\"success\",\"result\":\"ok\"}\n";
-        let lines =
-            [&start("a"), &delta("wo"), &delta("rd"), &start("b"), &delta("ok"), result].map(String::as_str);
+        let lines = [&start("a"), &delta("wo"), &delta("rd"), &start("b"), &delta("ok"), result];
         let expected = [
             "event: delta\ndata: {\"text\":\"wo\"}\n\n",
             "event: delta\ndata: {\"text\":\"rd\"}\n\n",

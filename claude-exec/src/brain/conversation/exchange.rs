@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::protocol::{Content, Outcome};
+use crate::text;
 
 /// How much of a text is kept: no person says more, and a store is no place for files.
 const MAX_BYTES: usize = 256 * 1024;
@@ -46,7 +47,7 @@ fn text_of(content: &Content) -> String {
 }
 
 fn cut(text: &str) -> String {
-    text[..text.floor_char_boundary(MAX_BYTES)].to_owned()
+    text::start(text, MAX_BYTES).to_owned()
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
+use futures::FutureExt;
 use tokio::sync::oneshot;
 
 use super::builder::BrainBuilder;
@@ -15,11 +16,11 @@ use super::record::{Choices, Record, Records, Stored};
 use super::turn::ConversationTurn;
 use crate::brain::live::Live;
 use crate::brain::order::Ending;
-use crate::brain::pool::{Claimed, Pool};
+use crate::brain::pool::{Claimed, Origin, Pool};
 use crate::error::{Error, Result};
 use crate::executor::Executor;
 use crate::invocation::{Invocation, SessionChoice, check_content};
-use crate::protocol::Content;
+use crate::protocol::{Content, Event};
 
 /// The longest id of a conversation: room for any UUID, path or user id, and none for a document.
 const MAX_ID_BYTES: usize = 256;
@@ -59,10 +60,21 @@ pub(super) struct Shared {
     pub(super) name: String,
 }
 
-/// All that a turn holds until its end.
+/// All that a turn holds until its end; given back in this order.
 struct Hold {
-    place: Place,
+    #[expect(dead_code, reason = "for its drop")]
+    guard: Option<Box<dyn Send>>,
+    #[expect(dead_code, reason = "for its drop")]
     lock: Option<Locked>,
+    place: Place,
+}
+
+/// A process for a conversation's next turn.
+struct Opened {
+    claimed: Claimed,
+    stored: Stored,
+    /// Its session is new.
+    is_first: bool,
 }
 
 impl Brain {
@@ -119,27 +131,56 @@ impl Brain {
             Some(Ok(admission)) => Some(admission.await?),
             _ => None,
         };
-        let (claimed, stored, is_first) = self.open(id, &message).await?;
-        let (live, slot) = claimed.into_parts();
-        let session_id = stored.record.session_id.clone();
-        let (turn, ending) = live.say_apart(&message.content, &message.options);
-        place.begun(turn.handle());
+        let opened = self.open(id, &message).await?;
+        let hold = Hold { guard, lock, place };
+        let (begun, is_begun) = oneshot::channel();
+        // From here on a caller who leaves interrupts: what was said may have been heard.
+        tokio::spawn(self.clone().run(id.to_owned(), message, opened, hold, begun));
+        is_begun.await.unwrap_or_else(|_| Err(Error::stopped()))
+    }
+
+    /// Runs a turn to its end, whether it is read or not.
+    async fn run(
+        self,
+        id: String,
+        message: Message,
+        opened: Opened,
+        hold: Hold,
+        begun: oneshot::Sender<Result<ConversationTurn>>,
+    ) {
+        let Opened { claimed, mut stored, mut is_first } = opened;
+        // A process that waited may have died without a word; who finds that out is not to blame.
+        let may_be_dead = claimed.origin() == Origin::Live;
+        let (live, mut slot) = claimed.into_parts();
+        let (mut turn, ending) = live.say_apart(&message.content, &message.options);
+        let mut ending = ending.boxed();
+        hold.place.begun(turn.handle());
+        if may_be_dead && turn.first().await.is_some_and(is_death) {
+            ending.await;
+            drop(slot);
+            let opened = match self.open(&id, &message).await {
+                Ok(opened) => opened,
+                Err(error) => return drop(begun.send(Err(error))),
+            };
+            (stored, is_first) = (opened.stored, opened.is_first);
+            let (live, again) = opened.claimed.into_parts();
+            slot = again;
+            let (said, ended) = live.say_apart(&message.content, &message.options);
+            (turn, ending) = (said, ended.boxed());
+            hold.place.begun(turn.handle());
+        }
         let (done, is_done) = oneshot::channel();
-        let (shared, id) = (Arc::clone(&self.shared), id.to_owned());
-        tokio::spawn(async move {
-            let hold = Hold { place, lock };
-            let (ending, live) = ending.await;
-            let live = shared.settle(&id, &message.content, stored, is_first, &ending, live).await;
-            match live {
-                Some(live) => slot.give_back(live),
-                None => drop(slot),
-            }
-            drop(guard);
-            drop(hold.lock);
-            drop(hold.place);
-            let _left = done.send(());
-        });
-        Ok(ConversationTurn { turn, session_id, done: Some(is_done), held: None })
+        let session_id = stored.record.session_id.clone();
+        let turn = ConversationTurn { turn, session_id, done: Some(is_done), held: None };
+        drop(begun.send(Ok(turn)));
+        let (ending, live) = ending.await;
+        let live = self.shared.settle(&id, &message.content, stored, is_first, &ending, live).await;
+        match live {
+            Some(live) => slot.give_back(live),
+            None => drop(slot),
+        }
+        drop(hold);
+        let _left = done.send(());
     }
 
     async fn lock(&self, id: &str, busy: Busy) -> Result<Option<Locked>> {
@@ -148,8 +189,8 @@ impl Brain {
         Locked::take(directory, id, busy, limit).await.map(Some)
     }
 
-    /// A process for the conversation's next turn, its record as it stands, and whether its session is new.
-    async fn open(&self, id: &str, message: &Message) -> Result<(Claimed, Stored, bool)> {
+    /// A process for the conversation's next turn, with its record as it stands.
+    async fn open(&self, id: &str, message: &Message) -> Result<Opened> {
         let Shared { pool, records, name, .. } = &*self.shared;
         let before = records.load(id).await?;
         let choices = match &before {
@@ -164,7 +205,7 @@ impl Brain {
             let unchanged = record == stored.record;
             let stored =
                 if unchanged { stored.clone() } else { records.save(id, Some(stored), record).await? };
-            return Ok((claimed, stored, false));
+            return Ok(Opened { claimed, stored, is_first: false });
         }
         let claimed = pool.claim(&invocation.session(SessionChoice::New)).await?;
         let session_id = claimed.session_id().cloned().ok_or_else(Error::stopped)?;
@@ -172,7 +213,7 @@ impl Brain {
         let record = Record { session_id, owner: name.clone(), choices, turns };
         // Before anything is said: a crash in the first turn must find its session again.
         let stored = records.save(id, before.as_ref(), record).await?;
-        Ok((claimed, stored, true))
+        Ok(Opened { claimed, stored, is_first: true })
     }
 
     /// The session that was, when the CLI still has it.
@@ -289,6 +330,11 @@ impl Shared {
             }
         }
     }
+}
+
+/// True for the end of a process that said nothing in this turn: nobody heard the message.
+fn is_death(event: &Event) -> bool {
+    matches!(event, Event::Error(error) if error.exit().is_some())
 }
 
 fn check_id(id: &str) -> Result<()> {
