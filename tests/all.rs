@@ -14,6 +14,7 @@ mod suite {
     mod metrics;
     mod model_api;
     mod openai_python;
+    mod openai_surface;
     mod original_faults;
     mod pool;
     mod processes;

@@ -1,14 +1,18 @@
-//! Deltas to chunks, per second on one core: `cargo bench -p claude-exec-openai --bench chunk`.
+//! Deltas to events of each wire, per second on one core: `cargo bench -p claude-exec-openai --bench chunk`.
 //!
 //! The comparison beside it is what a straightforward program does: build a `serde_json::Value` for each chunk and
 //! print it.
 
 use std::hint::black_box;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use bytes::BytesMut;
 use claude_exec_openai::chat::Chunker;
-use claude_exec_openai::{Envelope as _, Stamp};
+use claude_exec_openai::messages::MessageEvents;
+use claude_exec_openai::responses::{Echo, ResponseEvents};
+use claude_exec_openai::{Envelope, Stamp};
 use serde_json::json;
 
 const CHUNKS: usize = 1_000_000;
@@ -35,7 +39,7 @@ fn main() {
         let (mut ours, mut naive, mut bytes) = (Vec::new(), Vec::new(), 0);
         for _ in 0..RUNS {
             let start = Instant::now();
-            bytes = encode(&stamp, text, chunks);
+            bytes = encode(&mut Chunker::new(&stamp, true), text, chunks);
             ours.push(chunks as f64 / start.elapsed().as_secs_f64());
             let start = Instant::now();
             black_box(print(&stamp, text, chunks / 10));
@@ -45,21 +49,44 @@ fn main() {
         let rate = bytes as f64 / chunks as f64 * ours / 1e6;
         println!("| {name} | {ours:.0} | {rate:.0} | {naive:.0} | {:.1} |", ours / naive);
     }
+    wires(&stamp, " token", chunks);
 }
 
-fn encode(stamp: &Stamp, text: &str, chunks: usize) -> usize {
-    let mut chunker = Chunker::new(stamp, true);
+fn encode(envelope: &mut dyn Envelope, text: &str, chunks: usize) -> usize {
     let mut wire = BytesMut::with_capacity(BATCH * 512);
     let mut bytes = 0;
     for batch in 0..chunks / BATCH {
         for _ in 0..BATCH {
-            chunker.text(black_box(text), &mut wire);
+            envelope.text(black_box(text), &mut wire);
         }
         bytes += wire.len();
         black_box((&wire, batch));
         wire.clear();
     }
     bytes
+}
+
+/// The three wires in turn, so that what else the machine does touches them alike.
+fn wires(stamp: &Stamp, text: &str, chunks: usize) {
+    println!("\n| wire | chunks/s | of the chat's |\n|---|---:|---:|");
+    let mut rates = [const { Vec::new() }; 3];
+    for _ in 0..RUNS {
+        let stored = Arc::new(AtomicBool::new(false));
+        let envelopes: [Box<dyn Envelope>; 3] = [
+            Box::new(Chunker::new(stamp, true)),
+            Box::new(ResponseEvents::new(stamp.clone(), Echo::default(), stored)),
+            Box::new(MessageEvents::new(stamp.clone())),
+        ];
+        for (mut envelope, rates) in envelopes.into_iter().zip(&mut rates) {
+            let start = Instant::now();
+            black_box(encode(&mut *envelope, text, chunks));
+            rates.push(chunks as f64 / start.elapsed().as_secs_f64());
+        }
+    }
+    let [chat, responses, messages] = rates.map(median);
+    for (name, rate) in [("chat completions", chat), ("responses", responses), ("messages", messages)] {
+        println!("| {name} | {rate:.0} | {:.2} |", rate / chat);
+    }
 }
 
 fn print(stamp: &Stamp, text: &str, chunks: usize) -> usize {

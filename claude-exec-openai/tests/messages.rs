@@ -62,7 +62,7 @@ async fn errors_are_anthropics() {
     let table = [
         (post("/v1/messages", "wrong", &hi(json!({}))), 401, "authentication_error"),
         (post("/v1/messages", TOKEN, &json!({})), 400, "invalid_request_error"),
-        (post("/v1/messages", TOKEN, &hi(json!({"model": "gpt-4"}))), 400, "invalid_request_error"),
+        (post("/v1/messages", TOKEN, &hi(json!({"model": "gpt-4"}))), 404, "not_found_error"),
         (post("/v1/messages/count_tokens", TOKEN, &hi(json!({}))), 404, "not_found_error"),
         (post("/v1/messages/batches", TOKEN, &hi(json!({}))), 404, "not_found_error"),
     ];

@@ -437,3 +437,33 @@ async fn it_mounts_in_axum() {
     let body = response.into_body().collect().await.unwrap().to_bytes();
     assert!(body.ends_with(b"data: [DONE]\n\n"));
 }
+
+#[tokio::test]
+async fn the_accounts_limits_are_headers_of_good_and_bad_answers() {
+    let line = |status: &str| {
+        let info = json!({"status": status, "resetsAt": 4_102_444_800u64, "rateLimitType": "five_hour",
+            "utilization": 0.5});
+        Bytes::from(format!(
+            "{}\n",
+            json!({"type": "rate_limit_event", "rate_limit_info": info, "session_id": "s"})
+        ))
+    };
+    for stream in [false, true] {
+        let script = Scripted::new().stdout(line("rejected")).stdout(refusal(429)).exit(1);
+        let (builder, _, _) = endpoint(script, 1, 0);
+        let response = call(&builder.build().unwrap(), chat(json!({"stream": stream}))).await;
+        assert_eq!(response.status(), 429);
+        assert_eq!(header(&response, "x-ratelimit-remaining-requests"), Some("0"));
+        assert!(header(&response, "x-ratelimit-reset-requests").unwrap().ends_with('s'));
+        // The reset is years away: no client is to wait for it.
+        assert!(header(&response, "retry-after").unwrap().parse::<u64>().unwrap() > 1_000_000);
+        assert_eq!(header(&response, "x-should-retry"), Some("false"));
+    }
+    let script = Scripted::new().stdout(line("allowed_warning")).stdout(support::answered("Hi.")).exit(0);
+    let (builder, _, _) = endpoint(script, 1, 0);
+    let response = call(&builder.build().unwrap(), chat(json!({}))).await;
+    assert_eq!(response.status(), 200);
+    assert_eq!(header(&response, "x-ratelimit-remaining-requests"), None);
+    assert_eq!(header(&response, "x-ratelimit-utilization"), Some("0.5"));
+    assert_eq!(header(&response, "x-ratelimit-kind"), Some("five_hour"));
+}

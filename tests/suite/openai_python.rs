@@ -263,3 +263,74 @@ async fn the_client_comes_back_when_it_is_worth_it_and_only_then() {
     texts.dedup(); // the CLI may have asked once more before it was stopped
     assert_eq!(texts, ["[[words 1]] [[hold]] [[text released]]", "[[text served]]", "[[status 401]]"]);
 }
+
+#[tokio::test]
+#[ignore = "needs the real CLI: tests/run.sh"]
+async fn responses() {
+    let (api, _site, server) = scene(&[]).await;
+    let told = run("responses.py", &server).await;
+    assert_eq!(told["plain"], json!(["word0 word1 ", "completed", [7, 2, 9]]));
+    assert_eq!(told["again"], "word0 word1 ");
+    assert!(told["recalled"].as_str().is_some_and(|text| text.ends_with("recalled")), "{}", told["recalled"]);
+    let kinds = json!([
+        "response.created",
+        "response.in_progress",
+        "response.output_item.added",
+        "response.content_part.added",
+        "response.output_text.delta",
+        "response.output_text.done",
+        "response.content_part.done",
+        "response.output_item.done",
+        "response.completed"
+    ]);
+    assert_eq!(told["stream"], json!([kinds, "Добър ден"]));
+    assert_eq!(told["raw"], json!("word0 word1 word2 "));
+    assert_eq!(told["cut"], json!(["incomplete", "max_output_tokens"]));
+    assert_eq!(told["thought"], json!(["reasoning", "message"]));
+    assert_eq!(told["async"], "so");
+    assert_eq!(told["gone"], json!(["NotFoundError", 404]));
+    assert_eq!(told["no_previous"], json!(["BadRequestError", "previous_response_not_found"]));
+    let recalled =
+        api.messages().into_iter().find(|request| request.body.to_string().contains("text recalled"));
+    let recalled = recalled.expect("it was asked").body.to_string();
+    assert!(recalled.contains("word0 word1 ") && !recalled.contains("Be terse."), "{recalled}");
+}
+
+#[tokio::test]
+#[ignore = "needs the real CLI: tests/run.sh"]
+async fn pictures_and_files() {
+    let (api, _site, server) = scene(&[]).await;
+    let told = run("content.py", &server).await;
+    assert_eq!(told["chat"], DEFAULT_ANSWER);
+    assert_eq!(told["responses"], DEFAULT_ANSWER);
+    let refused = |param: &str, code: Value| json!(["BadRequestError", param, code]);
+    assert_eq!(
+        told["no_image"],
+        refused("messages[0].content[1].image_url.url", json!("invalid_image_format"))
+    );
+    assert_eq!(told["too_large"], refused("messages[0].content[1].image_url.url", json!("file_too_large")));
+    assert_eq!(told["audio"], refused("messages[0].content[0].input_audio", json!("unsupported_parameter")));
+    let requests = api.messages();
+    assert_eq!(requests.len(), 2);
+    for request in requests {
+        let messages = request.body["messages"].to_string();
+        for kind in ["\"type\":\"image\"", "\"type\":\"document\"", "\"url\":\"https://example.com/x.png\""] {
+            assert!(messages.contains(kind), "{kind}");
+        }
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs the real CLI: tests/run.sh"]
+async fn structured_answers() {
+    let (_api, _site, server) = scene(&[]).await;
+    let told = run("structured.py", &server).await;
+    let place = json!({"city": "Sofia", "mood": "calm", "visits": [{"year": 2025, "note": null}]});
+    assert_eq!(told["chat"], place);
+    assert_eq!(told["stream"], place);
+    assert_eq!(told["responses"], place);
+    assert_eq!(told["responses_stream"], place);
+    assert_eq!(told["object"], json!({"any": [1]}));
+    assert_eq!(told["prose"], json!(["InternalServerError", "invalid_output"]));
+    assert_eq!(told["cut"], "LengthFinishReasonError");
+}

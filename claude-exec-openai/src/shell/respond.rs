@@ -42,8 +42,14 @@ impl Dialect {
         match self {
             Self::OpenAi => error.to_response(),
             Self::Anthropic => {
-                let status = if error.status == 503 { OVERLOADED } else { error.status };
-                with_error(status, error, error_json(error, Some(request_id.as_str())))
+                let mut error = error.clone();
+                error.status = match error.code {
+                    // OpenAI's chat answers 400, Anthropic 404.
+                    Some("model_not_found") => 404,
+                    _ if error.status == 503 => OVERLOADED,
+                    _ => error.status,
+                };
+                with_error(error.status, &error, error_json(&error, Some(request_id.as_str())))
             }
         }
     }

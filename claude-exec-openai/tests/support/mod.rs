@@ -120,3 +120,9 @@ pub(crate) fn refusal(status: u16) -> Bytes {
     line(json!({"type": "result", "subtype": "success", "is_error": true, "api_error_status": status,
         "result": "API Error", "terminal_reason": "api_error", "session_id": "s"}))
 }
+
+/// The end of a turn with this answer.
+pub(crate) fn answered(text: &str) -> Bytes {
+    line(json!({"type": "result", "subtype": "success", "is_error": false, "result": text, "session_id": "s",
+        "stop_reason": "end_turn", "usage": {"input_tokens": 1, "output_tokens": 2}}))
+}

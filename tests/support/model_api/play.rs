@@ -179,7 +179,12 @@ impl Player {
         self.close().await?;
         usage.entry("output_tokens").or_insert(json!(self.deltas));
         let reason = stop.unwrap_or_else(|| if self.tool { "tool_use" } else { "end_turn" }.to_owned());
-        let delta = json!({"stop_reason": reason, "stop_sequence": null});
+        // The first of the request's own, when a sequence it is.
+        let sequence = match reason.as_str() {
+            "stop_sequence" => self.context.body["stop_sequences"][0].clone(),
+            _ => Value::Null,
+        };
+        let delta = json!({"stop_reason": reason, "stop_sequence": sequence});
         self.event("message_delta", &[("delta", &delta), ("usage", &usage.into())]).await?;
         self.event("message_stop", &[]).await
     }

@@ -108,6 +108,11 @@ impl Server {
         client::send(self.address, client::request("GET", path, headers, String::new())).await
     }
 
+    /// A request without a body, by any method.
+    pub(crate) async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Reply {
+        client::send(self.address, client::request(method, path, headers, String::new())).await
+    }
+
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Reply {
         self.post_with(path, &[], body).await
     }
