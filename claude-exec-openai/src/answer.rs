@@ -85,6 +85,10 @@ pub struct Answer {
     one_message: bool,
     schema: Option<Schema>,
     show_reasoning: bool,
+    /// The client's tools, by the CLI's names and by its own.
+    offered: Vec<(String, String)>,
+    /// Their calls in the message under way: the id, and whether a piece of its arguments has come.
+    calls: Vec<(String, bool)>,
     text_bytes: usize,
     tools: Tools,
     stop_reason: Option<String>,
@@ -106,6 +110,8 @@ impl Answer {
             one_message,
             schema: None,
             show_reasoning: true,
+            offered: Vec::new(),
+            calls: Vec::new(),
             text_bytes: 0,
             tools: Tools::default(),
             stop_reason: None,
@@ -131,6 +137,36 @@ impl Answer {
         self
     }
 
+    /// Offers tools of the client's, by the CLI's names and by its own. A message that calls any of them ends the
+    /// answer.
+    #[must_use]
+    pub fn offering(mut self, tools: Vec<(String, String)>) -> Self {
+        self.offered = tools;
+        self
+    }
+
+    /// The client's name of a tool of its own.
+    fn client_name(&self, name: &str, parent: Option<&String>) -> Option<&str> {
+        let offered = self.offered.iter().find(|(ours, _)| parent.is_none() && ours == name);
+        offered.map(|(_, theirs)| theirs.as_str())
+    }
+
+    /// A call of the client's, whole: what of it has not come in pieces.
+    fn called(&mut self, id: String, input: &str) -> Option<Step> {
+        match self.calls.iter_mut().find(|(known, _)| *known == id) {
+            Some((_, true)) => None,
+            Some((_, begun)) => {
+                *begun = true;
+                Some(Step::Arguments { id, json: input.to_owned() })
+            }
+            // It takes the place of a message that was cut, of which the client may have seen a call.
+            None => {
+                self.ended = true;
+                Some(Step::Failed(failure::restarted()))
+            }
+        }
+    }
+
     /// Takes the turn's next event; `now` is the Unix time in seconds.
     pub fn take(&mut self, event: Event, now: impl Fn() -> u64) -> Option<Step> {
         if self.ended {
@@ -140,6 +176,21 @@ impl Answer {
             Event::Session(session) if self.schema.is_some() => {
                 let offered = session.tools.iter().any(|tool| tool == OUTPUT_TOOL);
                 (!offered).then(|| self.fail(failure::schema_dropped(), now()))
+            }
+            Event::ToolStart(start) if self.client_name(&start.name, start.parent.as_ref()).is_some() => {
+                self.retry = None;
+                let name = self.client_name(&start.name, None).unwrap_or_default().to_owned();
+                self.calls.push((start.id.clone(), false));
+                Some(Step::Call { id: start.id, name })
+            }
+            Event::ToolInput(input) if self.calls.iter().any(|(id, _)| *id == input.id) => {
+                let begun = self.calls.iter_mut().filter(|(id, _)| *id == input.id);
+                begun.for_each(|(_, begun)| *begun |= !input.partial_json.is_empty());
+                let step = Step::Arguments { id: input.id, json: input.partial_json };
+                Some(step).filter(|step| !matches!(step, Step::Arguments { json, .. } if json.is_empty()))
+            }
+            Event::Tool(tool) if self.client_name(&tool.name, tool.parent.as_ref()).is_some() => {
+                self.called(tool.id, tool.input.get())
             }
             Event::Text(_) | Event::ToolStart(_) | Event::Tool(_) if self.schema.is_some() => {
                 self.retry = None;
@@ -169,6 +220,7 @@ impl Answer {
             }
             Event::Restarted(restarted) if restarted.parent.is_none() => {
                 self.text_bytes = self.text_bytes.saturating_sub(restarted.text_bytes);
+                self.calls.clear();
                 self.tools = Tools { come_whole: true, are_called: false, ..self.tools };
                 let bytes = if self.schema.is_some() { 0 } else { restarted.text_bytes };
                 Some(Step::Void { bytes, reasoning_bytes: restarted.thinking_bytes })
@@ -181,6 +233,9 @@ impl Answer {
                 if self.one_message && self.stop_reason.as_deref().is_some_and(|reason| cut.contains(&reason))
                 {
                     return Some(self.done(Done::new(FinishReason::Length, end.usage)));
+                }
+                if !self.calls.is_empty() {
+                    return Some(self.done(Done::new(FinishReason::ToolCalls, end.usage)));
                 }
                 // A schema's answer is not known to be one before the turn's end.
                 self.schema.is_none().then_some(Step::Settled)

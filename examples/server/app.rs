@@ -31,6 +31,9 @@ const NO_BASE: &str = "no jobs: there is no repository to clone; set WORKSPACE_D
 /// How long processes that nobody uses may take to end, which takes 15 ms each.
 const WARM_LIMIT: Duration = Duration::from_secs(3);
 
+/// How long a model waits for its client's tools in a process of its own.
+const PARKING_LIMIT: Duration = Duration::from_secs(5 * 60);
+
 /// How often a draining server looks whether it is idle.
 const IDLE_PAUSE: Duration = Duration::from_millis(20);
 
@@ -208,6 +211,7 @@ fn mount_openai(
         .workspaces(workspaces)
         .store(store)
         .pool(pool.clone())
+        .parking((config.pool_processes / 2).max(1), PARKING_LIMIT)
         .body_limit(BodyLimit::default().bytes(config.max_body_bytes))
         .deadlines(Deadlines::within(config.conversational_timeout))
         .queue_limit(config.conversational_timeout.min(config.queue_timeout))

@@ -18,7 +18,7 @@ use super::kept::KeptResponses;
 use super::running::Running;
 use crate::models::{Model, Models, Workspace};
 use crate::plan;
-use crate::warm::Sessions;
+use crate::warm::{Parking, Sessions};
 
 /// The endpoint over the CLI: OpenAI's `/v1/chat/completions`, `/v1/responses` and `/v1/models`, and Anthropic's
 /// `/v1/messages`.
@@ -67,6 +67,7 @@ impl OpenAi {
             pool: None,
             deadlines: Invocation::conversational("").get_deadlines(),
             queue_limit: None,
+            parking: (PARKED, PARKING_LIMIT),
             store: None,
         }
     }
@@ -116,6 +117,9 @@ impl OpenAi {
     /// For the end of a server's grace period. May be called again.
     pub fn shutdown(&self) {
         self.0.shutdown.send_replace(true);
+        if let Some(sessions) = &self.0.sessions {
+            sessions.parking.clear();
+        }
     }
 }
 
@@ -215,6 +219,13 @@ impl OpenAiBuilder {
         self
     }
 
+    /// Bounds the turns whose model waits for the client's tools, and how long each waits. Default is 3, half of what a
+    /// pool has by default, for 5 minutes. Beyond, the oldest one's process ends; its conversation goes on by a replay.
+    pub fn parking(mut self, most: usize, limit: Duration) -> Self {
+        self.parking = (most, limit);
+        self
+    }
+
     /// Has the last word on each turn's invocation: the CLI's program, variables, the directory it runs in. A
     /// checkout's directory is set after it.
     pub fn prepare(mut self, prepare: impl Fn(Invocation) -> Invocation + Send + Sync + 'static) -> Self {
@@ -263,7 +274,10 @@ impl OpenAiBuilder {
             body_limit: self.body_limit,
             strict: self.strict,
             prepare: self.prepare,
-            sessions: self.pool.map(|pool| Arc::new(Sessions::new(pool))),
+            sessions: self.pool.map(|pool| {
+                let (most, limit) = self.parking;
+                Arc::new(Sessions::new(pool, Parking::new(most, limit)))
+            }),
             deadlines: self.deadlines,
             queue_limit: self.queue_limit.unwrap_or(self.deadlines.total),
             kept: self.store.map(|store| Arc::new(KeptResponses::new(store))),

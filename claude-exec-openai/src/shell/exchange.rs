@@ -119,6 +119,12 @@ where
     }
     let caller = caller.as_ref().map(KeyName::as_str);
     let conversation = endpoint.0.sessions.as_ref().and_then(|_| Conversation::of(&request, model, caller));
+    if conversation.is_none() && request.offers_tools() {
+        return Err(ApiError::unsupported(
+            "tools",
+            "this server keeps no processes, and tools need one that waits",
+        ));
+    }
     let stamp = Stamp {
         id: format!("{}{}", api.id_prefix(), uuid::Uuid::new_v4().simple()),
         created: unix_now(),

@@ -74,7 +74,7 @@ pub(super) async fn holds(executor: &dyn Executor, invocation: Invocation) -> Re
         invocation.env(name, value)
     });
     let turns = self_test::turns();
-    let Some(Replay { past, said }) = replay(&turns) else { return Ok(false) };
+    let Some(Replay { past, said }) = replay(&turns, true) else { return Ok(false) };
     let turn = async {
         let live = Live::start(executor, &invocation, ()).await?.replay(past).await?;
         let (outcome, live) = live.say(said, &TurnOptions::new()).finish().await;

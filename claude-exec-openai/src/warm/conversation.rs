@@ -5,6 +5,7 @@ use claude_exec::brain::live::TurnOptions;
 use claude_exec::protocol::Content;
 use serde::Serialize;
 
+use super::tools;
 use super::transcript::Transcript;
 use super::turns::turns;
 use crate::content::Message;
@@ -13,6 +14,7 @@ use crate::models::Model;
 use crate::plan::opened;
 use crate::request::Request;
 use crate::sampling::Sampling;
+use crate::tool::ToolDefinition;
 
 /// A caller's conversation with a plain model.
 #[derive(Debug, Clone)]
@@ -25,6 +27,8 @@ pub(crate) struct Conversation {
     pub(crate) turns: Vec<Message>,
     /// The transcript before the first turn.
     pub(crate) opening: Transcript,
+    /// The client's tools, by its own names.
+    pub(crate) tools: Vec<String>,
     /// The answer that the client is given is what the session has of it.
     pub(crate) is_echoed: bool,
 }
@@ -35,6 +39,7 @@ struct Opening<'r> {
     caller: Option<&'r str>,
     model: &'r str,
     system: Option<&'r str>,
+    tools: &'r [ToolDefinition],
     schema: Option<&'r serde_json::Value>,
     thinking: bool,
     show_reasoning: bool,
@@ -52,6 +57,7 @@ impl Conversation {
             caller,
             model: cli_name,
             system: request.system.as_deref(),
+            tools: &request.tools,
             schema: schema.as_ref().map(|schema| schema.value()),
             thinking: reasoning.thinking,
             show_reasoning: request.show_reasoning,
@@ -62,11 +68,18 @@ impl Conversation {
             true => request.sampling.beside_thinking(&mut IgnoredFields::default()), // the plan names them
             false => request.sampling.clone(),
         };
+        let mut options = options(&sampling);
+        if let Some(tokens) = sampling.max_tokens.filter(|_| !request.tools.is_empty()) {
+            // In this form it may change in the middle of a turn.
+            options = options.extra_body("max_tokens", tokens.into());
+        }
+        let invocation = opened(Content::Text(String::new()), request, cli_name);
         Some(Self {
-            invocation: opened(Content::Text(String::new()), request, cli_name),
-            options: options(&sampling),
+            invocation: tools::offered(invocation, &request.tools),
+            options: tools::chosen(options, request),
             turns: turns(request.messages.clone()),
             opening,
+            tools: request.tools.iter().map(|tool| tool.name.clone()).collect(),
             // The model gives JSON by a call of the CLI's own, which the client never sees.
             is_echoed: schema.is_none(),
         })
@@ -112,6 +125,8 @@ mod tests {
             of(r#","model":"haiku""#, "ana"),
             of(r#","reasoning_effort":"low""#, "ana"),
             of(r#","response_format":{"type":"json_object"}"#, "ana"),
+            of(r#","tools":[{"type":"function","function":{"name":"f"}}]"#, "ana"),
+            of(r#","tools":[{"type":"function","function":{"name":"g"}}]"#, "ana"),
         ]
         .map(|conversation| conversation.opening);
         for (at, one) in openings.iter().enumerate() {

@@ -58,6 +58,17 @@ impl<T> Index<T> {
         left.into_iter().map(|entry| entry.value).collect()
     }
 
+    /// When the next entry has waited for its whole time.
+    pub(crate) fn next_expiry(&self) -> Option<Instant> {
+        self.entries.iter().map(|entry| entry.until).min()
+    }
+
+    /// Takes out all of them.
+    #[must_use = "what is dropped here is dropped under the caller's lock"]
+    pub(crate) fn clear(&mut self) -> Vec<T> {
+        std::mem::take(&mut self.entries).into_iter().map(|entry| entry.value).collect()
+    }
+
     /// How many wait.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
@@ -107,6 +118,7 @@ mod tests {
             assert!(index.insert(start, transcript(name), TTL, name).is_empty());
         }
         assert_eq!(index.insert(start, transcript(3), TTL * 2, 3), [1]);
+        assert_eq!(index.next_expiry(), Some(start + TTL));
         assert_eq!(index.take(start + TTL, &transcript(2)), None, "its time is over");
         assert_eq!(index.expire(start + TTL), [2]);
         assert_eq!((index.len(), index.take(start + TTL, &transcript(3))), (1, Some(3)));

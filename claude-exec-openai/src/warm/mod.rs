@@ -9,6 +9,14 @@
 //! takes it out, so one request alone has it. It comes back only after a turn that ended well, whose answer was sent
 //! whole and never started over; after a hang-up, an error, or any other doubt it ends.
 //!
+//! # The client's tools
+//!
+//! The tools of a request are an MCP server in this process. When the model calls them, the client is told, and the
+//! turn is parked: its process waits for the results, and holds no slot meanwhile. The request that brings them finds
+//! the turn by its transcript, which holds the ids of the calls; they are answered, and the same turn goes on. A client
+//! that does not come back in time, a restart of the server, the same results once more, results together with other
+//! words, pictures in them, very long ones: then the whole conversation is replayed, calls and results as what they are.
+//!
 //! # Odd conversations
 //!
 //! | the client sends | the model API gets |
@@ -25,13 +33,16 @@
 
 mod conversation;
 mod index;
+mod parking;
 #[cfg(feature = "self-test")]
 pub(crate) mod self_test;
 mod sessions;
+pub(crate) mod tools;
 mod transcript;
 mod turns;
 
 pub(crate) use conversation::Conversation;
+pub(crate) use parking::{OpenCall, Parked, Parking};
 pub(crate) use sessions::Sessions;
 pub(crate) use transcript::Transcript;
 pub(crate) use turns::{Replay, is_left_out, replay};

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::tools::for_cli;
 use crate::content::{Block, Message, Role};
 
 /// A past with all that a client can send, and texts that a CLI might read as more than text.
@@ -62,13 +63,13 @@ mod tests {
     use crate::warm::replay;
 
     fn body(messages: &[Message]) -> Value {
-        json!({ "messages": messages })
+        json!({ "messages": messages.iter().map(for_cli).collect::<Vec<_>>() })
     }
 
     #[test]
     fn what_is_replayed_is_what_is_judged() {
         let turns = turns();
-        assert!(replay(&turns).is_some());
+        assert!(replay(&turns, true).is_some());
         let mut exact = body(&turns);
         assert!(is_exact(&exact, &turns));
         let last = json!([{"type": "text", "text": "and now?", "cache_control": {"type": "ephemeral"}}]);

@@ -1,7 +1,7 @@
 //! The pool, and what is known of the sessions that wait in it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use claude_exec::brain::live::Live;
@@ -10,6 +10,7 @@ use claude_exec::protocol::SessionId;
 use tokio::time::Instant;
 
 use super::index::Index;
+use super::parking::Parking;
 use super::transcript::Transcript;
 
 /// How long a session is looked for: as long as a pool keeps it by default.
@@ -22,14 +23,16 @@ const MAX_SESSIONS: usize = 4096;
 #[derive(Debug)]
 pub(crate) struct Sessions {
     pub(crate) pool: Pool,
+    /// The turns that wait for their client's tools.
+    pub(crate) parking: Arc<Parking>,
     waiting: Mutex<Index<SessionId>>,
     replays: AtomicBool,
 }
 
 impl Sessions {
     /// Keeps them in `pool`.
-    pub(crate) fn new(pool: Pool) -> Self {
-        Self { pool, waiting: Mutex::new(Index::new(MAX_SESSIONS)), replays: AtomicBool::new(false) }
+    pub(crate) fn new(pool: Pool, parking: Arc<Parking>) -> Self {
+        Self { pool, parking, waiting: Mutex::new(Index::new(MAX_SESSIONS)), replays: AtomicBool::new(false) }
     }
 
     /// Whether earlier turns may be replayed by the CLI that there is.

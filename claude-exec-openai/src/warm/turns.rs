@@ -3,6 +3,7 @@
 use claude_exec::brain::live::Past;
 use claude_exec::protocol::Content;
 
+use super::tools::for_cli;
 use crate::content::{Block, Message, Role};
 use crate::prompt::blocks;
 
@@ -40,10 +41,14 @@ pub(crate) struct Replay {
 
 /// The replay of these turns; `None` where the CLI would not pass them on as they are, so that they must be packed:
 /// a conversation that ends with the assistant's turn (nothing is asked) or begins with it (the Messages API may
-/// refuse that), and one with an assistant's turn that the CLI would leave out.
-pub(crate) fn replay(turns: &[Message]) -> Option<Replay> {
+/// refuse that), one with an assistant's turn that the CLI would leave out, and one with calls where no tools are
+/// offered any more (the Messages API refuses that).
+pub(crate) fn replay(turns: &[Message], offers_tools: bool) -> Option<Replay> {
     let (last, past) = turns.split_last()?;
     if last.role != Role::User || turns.first()?.role != Role::User || turns.iter().any(is_left_out) {
+        return None;
+    }
+    if !offers_tools && turns.iter().any(Message::has_tools) {
         return None;
     }
     Some(Replay { past: past.iter().map(to_past).collect(), said: blocks(last.content.clone()) })
@@ -56,7 +61,7 @@ pub(crate) fn is_left_out(turn: &Message) -> bool {
 }
 
 fn to_past(turn: &Message) -> Past {
-    let content = blocks(turn.content.clone());
+    let content = blocks(for_cli(turn).content);
     match turn.role {
         Role::User => Past::User(content),
         Role::Assistant => Past::Assistant(content),
@@ -97,19 +102,34 @@ mod tests {
 
     #[test]
     fn what_the_cli_passes_on_as_it_is_can_be_replayed() {
-        let replayed = replay(&[user(&["a"]), assistant(&["x"]), user(&["b", "c"])]).unwrap();
+        let replayed = replay(&[user(&["a"]), assistant(&["x"]), user(&["b", "c"])], false).unwrap();
         let past = vec![Past::User("a".into()), Past::Assistant("x".into())];
         let said =
             Content::Blocks(vec![json!({"type": "text", "text": "b"}), json!({"type": "text", "text": "c"})]);
         assert_eq!(replayed, Replay { past, said });
-        assert_eq!(replay(&[user(&["a"])]), Some(Replay { past: vec![], said: "a".into() }));
+        assert_eq!(replay(&[user(&["a"])], false), Some(Replay { past: vec![], said: "a".into() }));
         for odd in [
             vec![],
             vec![user(&["a"]), assistant(&["x"])],
             vec![assistant(&["x"]), user(&["a"])],
             vec![user(&["a"]), assistant(&[" (no content)"]), user(&["b"])],
         ] {
-            assert_eq!(replay(&odd), None, "{odd:?}");
+            assert_eq!(replay(&odd, true), None, "{odd:?}");
         }
+    }
+
+    #[test]
+    fn calls_are_replayed_by_the_clis_names_while_their_tools_are_offered() {
+        let call = |name: &str| Block::ToolUse { id: "c".into(), name: name.into(), input: json!({}) };
+        let result =
+            Block::ToolResult { tool_use_id: "c".into(), content: vec![Block::text("r")], is_error: false };
+        let turns = [
+            user(&["a"]),
+            Message::new(Role::Assistant, vec![call("f")]),
+            Message::new(Role::User, vec![result]),
+        ];
+        assert_eq!(replay(&turns, false), None);
+        let past = replay(&turns, true).unwrap().past;
+        assert_eq!(past[1], Past::Assistant(Content::Blocks(vec![call("mcp__client__f").to_value()])));
     }
 }

@@ -147,21 +147,30 @@ impl Live {
         options: &TurnOptions,
     ) -> Result<(Vec<Bytes>, Option<String>, Uuid)> {
         check_content(content)?;
-        let wanted = options.to_env(&self.base)?;
+        let request = self.adjust(options)?;
         let id = Uuid::new_v4(); // fresh, or the CLI drops the message without a word
         let mut lines = std::mem::take(&mut self.ahead);
         let mut settings = None;
-        if wanted != self.settings {
-            let changed: BTreeMap<_, _> =
-                wanted.iter().filter(|(name, value)| self.settings.get(*name) != Some(value)).collect();
-            let request = Request::ApplyFlagSettings(json!({ "env": changed }));
+        if let Some(request) = request {
             let request_id = format!("settings-{id}");
             lines.push(request.to_line(&request_id));
             settings = Some(request_id);
-            self.settings = wanted;
         }
         lines.push(content.to_line(id, self.verbatim));
         Ok((lines, settings, id))
+    }
+
+    /// The request that brings the settings to these options; `None` when they are so already.
+    pub(super) fn adjust(&mut self, options: &TurnOptions) -> Result<Option<Request>> {
+        let wanted = options.to_env(&self.base)?;
+        if wanted == self.settings {
+            return Ok(None);
+        }
+        let changed: BTreeMap<_, _> =
+            wanted.iter().filter(|(name, value)| self.settings.get(*name) != Some(value)).collect();
+        let request = Request::ApplyFlagSettings(json!({ "env": changed }));
+        self.settings = wanted;
+        Ok(Some(request))
     }
 
     fn begin(
