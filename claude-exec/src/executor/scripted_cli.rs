@@ -58,6 +58,16 @@ pub struct Said {
     pub env: HashMap<String, String>,
 }
 
+/// What an answered control request leads to.
+#[derive(Clone)]
+struct Then(Arc<dyn Fn(&Value) -> Answer + Send + Sync>);
+
+impl fmt::Debug for Then {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Then")
+    }
+}
+
 /// What the scripted CLI does in answer to a message.
 #[derive(Debug, Clone, Default)]
 #[must_use]
@@ -70,8 +80,8 @@ pub struct Answer {
 #[derive(Debug, Clone)]
 enum Step {
     Line(Value),
-    /// A control request, by its `request`; goes on when it is answered.
-    Ask(Value),
+    /// A control request, by its `request`; goes on when it is answered, with what the answer leads to.
+    Ask(Value, Option<Then>),
     Hang,
     Exit(i32),
 }
@@ -97,7 +107,17 @@ impl Answer {
 
     /// Sends a control request such as `{"subtype":"can_use_tool",…}`, and waits for its answer.
     pub fn ask(mut self, request: Value) -> Self {
-        self.steps.push_back(Step::Ask(request));
+        self.steps.push_back(Step::Ask(request, None));
+        self
+    }
+
+    /// As [`ask`](Self::ask), and goes on with what `then` makes of the answer: the `response` of its control response.
+    pub fn ask_then(
+        mut self,
+        request: Value,
+        then: impl Fn(&Value) -> Answer + Send + Sync + 'static,
+    ) -> Self {
+        self.steps.push_back(Step::Ask(request, Some(Then(Arc::new(then)))));
         self
     }
 
@@ -233,7 +253,7 @@ struct Turn {
     id: String,
     user: String,
     answer: Answer,
-    waits_for: Option<String>,
+    waits_for: Option<(String, Option<Then>)>,
 }
 
 impl Life {
@@ -313,8 +333,16 @@ impl Life {
             "control_request" => self.control(&line),
             "control_response" => {
                 let id = line["response"]["request_id"].as_str();
-                if let Some(turn) = self.turn.as_mut().filter(|turn| turn.waits_for.as_deref() == id) {
-                    turn.waits_for = None;
+                let Some(turn) = &mut self.turn else { return };
+                if turn.waits_for.as_ref().map(|(waits_for, _)| waits_for.as_str()) != id {
+                    return;
+                }
+                if let Some((_, Some(Then(then)))) = turn.waits_for.take() {
+                    let Answer { steps, text, failure } = then(&line["response"]["response"]);
+                    turn.answer.steps =
+                        steps.into_iter().chain(std::mem::take(&mut turn.answer.steps)).collect();
+                    turn.answer.text += &text;
+                    turn.answer.failure = failure.or(turn.answer.failure);
                 }
             }
             _ => {}
@@ -391,10 +419,10 @@ impl Life {
             }
             match turn.answer.steps.pop_front() {
                 Some(Step::Line(line)) => self.say(&line),
-                Some(Step::Ask(request)) => {
+                Some(Step::Ask(request, then)) => {
                     let id = format!("ask-{}", self.asks);
                     self.asks += 1;
-                    turn.waits_for = Some(id.clone());
+                    turn.waits_for = Some((id.clone(), then));
                     self.say(&json!({"type": "control_request", "request_id": id, "request": request}));
                 }
                 Some(Step::Hang) => {
