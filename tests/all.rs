@@ -21,6 +21,7 @@ mod suite {
     mod recordings;
     mod stalled;
     mod startup;
+    mod tools;
     mod turn;
     mod upstream;
     mod verbatim;

@@ -18,7 +18,7 @@ use crate::support::server::{Server, Site, TOKEN};
 const PATIENCE: Duration = Duration::from_secs(100);
 
 /// The interpreter that has the client: `CLAUDE_EXEC_TEST_PYTHON`, or the one that `tests/run.sh` has installed.
-fn python() -> PathBuf {
+pub(super) fn python() -> PathBuf {
     if let Some(path) = std::env::var_os("CLAUDE_EXEC_TEST_PYTHON") {
         return PathBuf::from(path);
     }
