@@ -17,6 +17,7 @@ mod suite {
     mod openai_surface;
     mod original_faults;
     mod pool;
+    mod power;
     mod processes;
     mod recordings;
     mod stalled;

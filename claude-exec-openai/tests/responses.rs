@@ -182,6 +182,17 @@ async fn early_failures_have_their_true_status_on_both_wires() {
 }
 
 #[tokio::test]
+async fn a_conversation_that_is_too_long_is_about_the_input() {
+    let (endpoint, _) = keeping(refused(413));
+    let (status, error) = create(&endpoint, json!({"input": "hi"})).await;
+    let error = &error["error"];
+    assert_eq!(
+        (status, &error["code"], &error["param"]),
+        (400, &json!("context_length_exceeded"), &json!("input"))
+    );
+}
+
+#[tokio::test]
 async fn refusals_start_nothing() {
     let (endpoint, started) = keeping(Scripted::answer("x"));
     for (body, param) in [

@@ -467,3 +467,50 @@ async fn the_accounts_limits_are_headers_of_good_and_bad_answers() {
     assert_eq!(header(&response, "x-ratelimit-utilization"), Some("0.5"));
     assert_eq!(header(&response, "x-ratelimit-kind"), Some("five_hour"));
 }
+
+#[tokio::test]
+async fn hostile_bodies_are_refused_on_every_path_and_start_nothing() {
+    let (builder, _, started) = endpoint(Scripted::answer("x"), 1, 0);
+    let endpoint = builder.build().unwrap();
+    let nested = |open: &str, close: &str| {
+        format!("{{\"messages\":{0}1{1},\"input\":{0}1{1}}}", open.repeat(5_000), close.repeat(5_000))
+    };
+    let text = |content: &str| {
+        let messages = format!("[{{\"role\":\"user\",\"content\":{content}}}]");
+        format!("{{\"messages\":{messages},\"input\":{messages}}}")
+    };
+    let bodies = [
+        String::new(),
+        "{".to_owned(),
+        "[]".to_owned(),
+        "null".to_owned(),
+        nested("[", "]"),
+        nested("{\"a\":", "}"),
+        format!("{{\"messages\":[{}1],\"input\":[{}1]}}", "1,".repeat(300_000), "1,".repeat(300_000)),
+        text("null"),
+        text("7"),
+        text("\"\\ud800\""),
+        text("\"\\u0000\""),
+        text("[{\"type\":\"text\",\"text\":7}]"),
+        text("[{\"type\":\"input_audio\"}]"),
+        text("\"hi\"").replace("\"user\"", "\"king\""),
+        text("\"hi\"").replace("\"role\"", "\"role\":\"user\",\"role\""),
+        text("\"hi\"").replace("}]}", "}],\"temperature\":\"0.5\"}"),
+        text("\"hi\"").replace("}]}", "}],\"temperature\":1e999}"),
+        text("\"hi\"").replace("}]}", "}],\"stream\":\"yes\"}"),
+        format!("{{\"x\":\"{}\"}}", "x".repeat(10 * 1024 * 1024)),
+        "x".repeat(17 * 1024 * 1024),
+    ];
+    for path in ["/v1/chat/completions", "/v1/responses", "/v1/messages"] {
+        for body in &bodies {
+            let mut request = post(body.clone());
+            *request.uri_mut() = path.parse().unwrap();
+            let response = call(&endpoint, request).await;
+            let status = response.status().as_u16();
+            assert!([400, 413].contains(&status), "{status} {path} {body:.60}");
+            let error = &parsed(&support::text(response).await)["error"];
+            assert!(error["type"].is_string() && error["message"].is_string(), "{path} {body:.60}");
+        }
+    }
+    assert_eq!(started.count(), 0);
+}

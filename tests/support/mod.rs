@@ -5,7 +5,9 @@ pub(crate) mod cli;
 pub(crate) mod marker;
 pub(crate) mod model_api;
 pub(crate) mod process;
+pub(crate) mod proxmox;
 pub(crate) mod server;
+pub(crate) mod sshd;
 
 /// Says in the report of `tests/run.sh` what a test that passes had to leave out on this machine, and why.
 pub(crate) fn left_out(what: &str) {

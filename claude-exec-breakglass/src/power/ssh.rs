@@ -105,7 +105,7 @@ impl Ssh {
             return Err(Error::invalid("BREAKGLASS_PVE_USER", "must be a user name"));
         }
         if self.vmid == 0 {
-            return Err(Error::invalid("BREAKGLASS_PVE_VMID", "must be the number of a VM"));
+            return Err(Error::invalid("BREAKGLASS_VMID", "must be the number of a VM"));
         }
         let read = |field, path: &Path, hint: &str| {
             let text = std::fs::read_to_string(path);
@@ -116,7 +116,7 @@ impl Ssh {
             }
             Ok(())
         };
-        read("BREAKGLASS_KEY_PATH", &self.key, "make one with `ssh-keygen -t ed25519 -N '' -f FILE`")?;
+        read("BREAKGLASS_POWER_KEY_PATH", &self.key, "make one with `ssh-keygen -t ed25519 -N '' -f FILE`")?;
         let hint = "it holds what `breakglass-power --install` prints";
         read("BREAKGLASS_PVE_KNOWN_HOSTS", &self.known_hosts, hint)
     }
@@ -227,8 +227,8 @@ mod tests {
             (Ssh { host: "a b".into(), ..good.clone() }, "BREAKGLASS_PVE_HOST"),
             (Ssh { host: String::new(), ..good.clone() }, "BREAKGLASS_PVE_HOST"),
             (Ssh { user: "root@x".into(), ..good.clone() }, "BREAKGLASS_PVE_USER"),
-            (Ssh { vmid: 0, ..good.clone() }, "BREAKGLASS_PVE_VMID"),
-            (Ssh { key: gone.clone(), ..good.clone() }, "BREAKGLASS_KEY_PATH"),
+            (Ssh { vmid: 0, ..good.clone() }, "BREAKGLASS_VMID"),
+            (Ssh { key: gone.clone(), ..good.clone() }, "BREAKGLASS_POWER_KEY_PATH"),
             (Ssh { known_hosts: gone, ..good.clone() }, "BREAKGLASS_PVE_KNOWN_HOSTS"),
             (Ssh { known_hosts: empty, ..good.clone() }, "BREAKGLASS_PVE_KNOWN_HOSTS"),
         ];

@@ -236,7 +236,8 @@ impl OpenAiBuilder {
     /// Keeps responses of `/v1/responses` in `store`, so that later requests can go on from them. Without it none
     /// is kept, and each says so by `"store": false`.
     ///
-    /// At most 10,000 responses, 512 MB of them and 30 days; the oldest make room.
+    /// At most 10,000 responses, 512 MB of them and 30 days; the oldest make room. One of more than 8 MB with its
+    /// conversation is not kept, and says so too.
     pub fn store(mut self, store: Arc<dyn Store>) -> Self {
         self.store = Some(store);
         self

@@ -84,6 +84,7 @@ where
     let mut response = match answered.await {
         Ok(response) => response,
         Err(error) => {
+            let error = api.in_its_words(error);
             let response = dialect.refusal(&error, &request_id);
             if let Some(record) = &mut record {
                 record.end(&Err(error));

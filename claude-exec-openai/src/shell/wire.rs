@@ -62,6 +62,14 @@ impl Api {
         }
     }
 
+    /// Names the conversation as this wire does.
+    pub(super) fn in_its_words(self, error: ApiError) -> ApiError {
+        match (self, error.param.as_deref()) {
+            (Self::Responses, Some("messages")) => error.param("input"),
+            _ => error,
+        }
+    }
+
     /// Reads a body.
     pub(super) async fn read(
         self,
