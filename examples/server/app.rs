@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use claude_exec::brain::Brain;
 use claude_exec::brain::pool::Pool;
+use claude_exec::brain::{Brain, live};
 use claude_exec::cli::CliVersion;
 use claude_exec::executor::{Executor, LocalExecutor};
 use claude_exec::http::BodyLimit;
@@ -83,7 +83,10 @@ impl App {
         let (slots, depth) = (config.max_concurrency.get(), config.max_queue_depth);
         let gate = Gate::with_wait_limit(slots, depth, Some(config.queue_timeout))
             .map_err(|error| refuse("MAX_CONCURRENCY", error.to_string()))?;
+        let mut each = live::Limits::default();
+        each.idle = config.pool_idle;
         let pool = Pool::builder(fleet.clone())
+            .live_limits(each)
             .processes(config.pool_processes)
             .memory(config.pool_memory)
             .spares_per_key(config.pool_spares)

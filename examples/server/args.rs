@@ -88,6 +88,10 @@ pub struct Args {
     #[arg(long, env = "POOL_MEMORY_MB", default_value = "1500", value_name = "MB")]
     pub pool_memory_mb: String,
 
+    /// How long a conversation's process waits for its next turn before it ends (1 to 86400).
+    #[arg(long, env = "POOL_IDLE_SECONDS", default_value = "900", value_name = "SECONDS")]
+    pub pool_idle_seconds: String,
+
     /// Spare processes of each kind that is asked for (0 to 100).
     #[arg(long, env = "POOL_SPARES", default_value = "1", value_name = "N")]
     pub pool_spares: String,

@@ -54,7 +54,7 @@ impl Collector for PoolCollector {
         let help = "Time from a spawn to the first answer";
         let unit = Some(&Unit::Seconds);
         let mut starts = encoder.encode_descriptor("pool_start", help, unit, MetricType::Histogram)?;
-        let bounds = StartTimes::BOUNDS.iter().map(|bound| bound.as_secs_f64()).chain([f64::MAX]);
+        let bounds = StartTimes::BOUNDS.iter().map(|bound| bound.as_secs_f64()).chain([f64::INFINITY]);
         let buckets: Vec<(f64, u64)> = bounds.zip(stats.starts.buckets().iter().copied()).collect();
         let (sum, count) = (stats.starts.sum().as_secs_f64(), stats.starts.count());
         starts.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)

@@ -1,5 +1,6 @@
 //! One turn: an invocation run to its end, as a stream of events.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -21,6 +22,9 @@ use crate::protocol::{Event, Outcome, Reply, Request};
 
 /// Events that may wait for the caller; then the process is held back.
 const EVENTS_AHEAD: usize = 128;
+
+/// Events looked at before a turn is taken to have begun.
+const MAX_AHEAD: usize = 64;
 
 /// Runs `invocation` on `executor` as one turn.
 ///
@@ -108,8 +112,8 @@ pub struct Turn {
     events: mpsc::Receiver<Event>,
     handle: TurnHandle,
     result: Option<Result<Box<Outcome>>>,
-    /// The first event, looked at before its time.
-    ahead: Option<Box<Event>>,
+    /// The first events, looked at before their time.
+    ahead: VecDeque<Event>,
     /// What keeps the process of a single turn.
     #[expect(dead_code, reason = "it is there to be dropped")]
     owner: Option<mpsc::Sender<Saying>>,
@@ -129,7 +133,7 @@ impl Turn {
         let saying =
             Saying { lines, settings: None, held: None, message_id, deadlines, events, wishes, ended: None };
         let handle = TurnHandle { wish: Arc::new(wish), orders: bridle.orders.clone() };
-        (Self { events: receiver, handle, result: None, ahead: None, owner: None }, saying)
+        (Self { events: receiver, handle, result: None, ahead: VecDeque::new(), owner: None }, saying)
     }
 
     /// A turn that could not begin.
@@ -141,12 +145,21 @@ impl Turn {
         turn
     }
 
-    /// Waits for the first event, and leaves it to be read.
-    pub(super) async fn first(&mut self) -> Option<&Event> {
-        if self.ahead.is_none() {
-            self.ahead = self.events.recv().await.map(Box::new);
+    /// Waits until the turn has begun, and leaves all its events to be read; false when its process ended before:
+    /// nobody heard the message then. What the process had still to say of the turn before does not count.
+    pub(super) async fn has_begun(&mut self) -> bool {
+        while let Some(event) = self.events.recv().await {
+            let is_aside = matches!(event, Event::Other(_) | Event::Noise(_) | Event::RateLimit(_));
+            let is_death = matches!(&event, Event::Error(error) if error.exit().is_some());
+            self.ahead.push_back(event);
+            if is_death {
+                return false;
+            }
+            if !is_aside || self.ahead.len() == MAX_AHEAD {
+                break;
+            }
         }
-        self.ahead.as_deref()
+        true
     }
 
     /// What the turn came to, as far as its events were read.
@@ -187,8 +200,8 @@ impl Stream for Turn {
     type Item = Event;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Event>> {
-        let event = match self.ahead.take() {
-            Some(event) => Some(*event),
+        let event = match self.ahead.pop_front() {
+            Some(event) => Some(event),
             None => std::task::ready!(self.events.poll_recv(context)),
         };
         match &event {

@@ -20,7 +20,7 @@ use crate::brain::pool::{Claimed, Origin, Pool};
 use crate::error::{Error, Result};
 use crate::executor::Executor;
 use crate::invocation::{Invocation, SessionChoice, check_content};
-use crate::protocol::{Content, Event};
+use crate::protocol::Content;
 
 /// The longest id of a conversation: room for any UUID, path or user id, and none for a document.
 const MAX_ID_BYTES: usize = 256;
@@ -102,7 +102,8 @@ impl Brain {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future says nothing, and gives the place in line back.
+    /// Dropping the future gives the place in line back and says nothing; a turn that has begun already is
+    /// interrupted.
     pub async fn say(&self, id: &str, message: impl Into<Message>) -> Result<ConversationTurn> {
         let message = message.into();
         check_id(id)?;
@@ -155,7 +156,7 @@ impl Brain {
         let (mut turn, ending) = live.say_apart(&message.content, &message.options);
         let mut ending = ending.boxed();
         hold.place.begun(turn.handle());
-        if may_be_dead && turn.first().await.is_some_and(is_death) {
+        if may_be_dead && !turn.has_begun().await {
             ending.await;
             drop(slot);
             let opened = match self.open(&id, &message).await {
@@ -330,11 +331,6 @@ impl Shared {
             }
         }
     }
-}
-
-/// True for the end of a process that said nothing in this turn: nobody heard the message.
-fn is_death(event: &Event) -> bool {
-    matches!(event, Event::Error(error) if error.exit().is_some())
 }
 
 fn check_id(id: &str) -> Result<()> {
