@@ -42,7 +42,7 @@ struct Scene {
 }
 
 fn scene(cli: ScriptedCli) -> Scene {
-    let pool = Pool::builder(cli.clone()).processes(4).spares_per_key(0).build().unwrap();
+    let pool = Pool::builder(cli.clone()).processes(12).spares_per_key(0).build().unwrap();
     let gate = Gate::new(4, 4).unwrap();
     let keyring = Keyring::builder().token("ana", TOKEN).token("bo", OTHER).build().unwrap();
     let endpoint = OpenAi::builder(cli, gate.clone()).keyring(keyring).pool(pool.clone()).build().unwrap();

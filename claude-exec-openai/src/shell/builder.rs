@@ -20,6 +20,12 @@ use crate::models::{Model, Models, Workspace};
 use crate::plan;
 use crate::warm::{Parking, Sessions};
 
+/// Turns that wait for their client's tools: half of a pool's processes.
+const PARKED: usize = 3;
+
+/// How long one waits: a tool takes seconds, a person who is asked some minutes.
+const PARKING_LIMIT: Duration = Duration::from_secs(5 * 60);
+
 /// The endpoint over the CLI: OpenAI's `/v1/chat/completions`, `/v1/responses` and `/v1/models`, and Anthropic's
 /// `/v1/messages`.
 ///
@@ -155,6 +161,7 @@ pub struct OpenAiBuilder {
     deadlines: Deadlines,
     queue_limit: Option<Duration>,
     store: Option<Arc<dyn Store>>,
+    parking: (usize, Duration),
 }
 
 impl OpenAiBuilder {

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use claude_exec::brain::live::{Live, LiveTurn, Past, TurnOptions};
-use claude_exec::brain::pool::{Claimed, Place};
+use claude_exec::brain::pool::Place;
 use claude_exec::invocation::Deadlines;
 use claude_exec::jobs::Slot;
 use claude_exec::protocol::{Content, Event, McpCall};
@@ -44,6 +44,8 @@ pub(super) struct Talk {
     collected: Collected,
     /// A message has ended: an answer of several is not given back as one.
     is_settled: bool,
+    /// An event that was read ahead.
+    first: Option<Event>,
     open: Vec<OpenCall>,
 }
 
@@ -60,22 +62,20 @@ impl Talk {
             options = options.deadlines(parked_between(invocation.get_deadlines()));
         }
         let transcript = is_echoed.then(|| opening.with(&turns));
-        let (turn, place, is_exact) = match resume(&sessions, &turns, opening, &options).await {
-            Some((turn, place)) => (turn, place, true),
+        let waiting = match resume(&sessions, &turns, opening, &options).await {
+            Some((turn, place)) => Some((turn, place, None)),
+            None => go_on(&sessions, &turns, opening, &options).await,
+        };
+        let (turn, place, first, is_exact) = match waiting {
+            Some((turn, place, first)) => (turn, place, first, true),
             None => {
-                let (claimed, way) = match find(&sessions, &turns, opening) {
-                    Some((claimed, said)) => (claimed, Way::Replay(Replay { past: Vec::new(), said })),
-                    None => {
-                        let way = way(&sessions, &turns, !tools.is_empty());
-                        (sessions.pool.claim(&invocation).await?, way)
-                    }
-                };
-                let (live, place) = claimed.into_parts();
+                let way = way(&sessions, &turns, !tools.is_empty());
+                let (live, place) = sessions.pool.claim(&invocation).await?.into_parts();
                 let (live, said, is_exact) = match way {
                     Way::Replay(Replay { past, said }) => (replayed(live, past).await?, said, true),
                     Way::Packed(said) => (live, said, false),
                 };
-                (live.say(said, &options), place, is_exact)
+                (live.say(said, &options), place, None, is_exact)
             }
         };
         Ok(Self {
@@ -86,6 +86,7 @@ impl Talk {
             tools: tools.iter().map(|name| cli_name(name)).collect(),
             collected: Collected::default(),
             is_settled: false,
+            first,
             open: Vec::new(),
         })
     }
@@ -97,7 +98,10 @@ impl Talk {
         {
             return Poll::Ready(Some(Event::Error(Error::timed_out("the turn", *limit))));
         }
-        let event = std::task::ready!(Pin::new(turn).poll_next(cx));
+        let event = match self.first.take() {
+            Some(first) => Some(first),
+            None => std::task::ready!(Pin::new(turn).poll_next(cx)),
+        };
         match &event {
             Some(Event::ControlRequest(request)) => {
                 if let Some(call) = McpCall::read(&request.ask) {
@@ -215,14 +219,24 @@ async fn resume(
     resumed.inspect_err(|error| tracing::info!(%error, "a parked turn does not go on; it is replayed")).ok()
 }
 
-/// The session that has come to where this conversation's last turn begins, and that turn.
-fn find(sessions: &Sessions, turns: &[Message], opening: Transcript) -> Option<(Claimed, Content)> {
+/// The session that has come to where this conversation's last turn begins, with that turn said to it, and the turn's
+/// first event. A process that had died by then, which nobody had seen yet, is not missed.
+async fn go_on(
+    sessions: &Sessions,
+    turns: &[Message],
+    opening: Transcript,
+    options: &TurnOptions,
+) -> Option<(LiveTurn, Place, Option<Event>)> {
     let (last, past) = turns.split_last()?;
     if last.role != Role::User || past.is_empty() {
         return None;
     }
-    let claimed = sessions.take(&opening.with(past))?;
-    Some((claimed, blocks(last.content.clone())))
+    let (live, place) = sessions.take(&opening.with(past))?.into_parts();
+    let mut turn = live.say(blocks(last.content.clone()), options);
+    match turn.next().await {
+        Some(Event::Error(error)) if error.exit().is_some_and(|exit| !exit.stopped) => None,
+        first => Some((turn, place, first)),
+    }
 }
 
 /// How a conversation comes into a fresh process.

@@ -37,6 +37,7 @@ pub(crate) fn is_exact(body: &Value, turns: &[Message]) -> bool {
         arrived.map(|message| (message["role"].clone(), blocks(&message["content"]))).collect();
     let sent: Vec<(Value, Vec<Value>)> = turns
         .iter()
+        .map(for_cli)
         .map(|turn| (json!(turn.role), turn.content.iter().map(Block::to_value).collect()))
         .collect();
     arrived == sent
