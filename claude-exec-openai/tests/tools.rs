@@ -51,7 +51,7 @@ fn calls(said: &Said) -> Answer {
         .line(delta(one))
         .line(delta(other))
         .line(json!({"type": "assistant", "parent_tool_use_id": null, "session_id": said.session_id,
-            "message": {"id": "msg", "content": [whole]}}))
+            "message": {"id": "msg_0", "content": [whole]}}))
         .line(line(json!({"type": "content_block_stop", "index": 1})));
     let request = json!({"subtype": "mcp_message", "server_name": "client", "message": {
         "jsonrpc": "2.0", "id": 3, "method": "tools/call",
@@ -228,7 +228,7 @@ async fn every_result_reaches_its_own_call() {
             let scene = scene.clone();
             tokio::spawn(async move {
                 let at = format!("n{number}");
-                if number % 5 == 0 {
+                if number.is_multiple_of(5) {
                     // The same beginning, and a hang-up somewhere in it.
                     let question = [user(&format!("look {at}"))];
                     let asked =
@@ -236,13 +236,13 @@ async fn every_result_reaches_its_own_call() {
                     let _left = asked.await;
                 }
                 let messages = scene.call(&at).await;
-                if number % 3 == 0 {
+                if number.is_multiple_of(3) {
                     tokio::time::sleep(Duration::from_millis(number % 7)).await;
                 }
                 let own = format!("result of {number}");
                 let answered = [messages, vec![result(&format!("toolu_{at}"), &own)]].concat();
                 let expected = [format!("{own} false"), format!("replayed {own}")];
-                let (one, other) = if number % 7 == 0 {
+                let (one, other) = if number.is_multiple_of(7) {
                     tokio::join!(scene.ask(&answered), scene.ask(&answered))
                 } else {
                     let one = scene.ask(&answered).await;
