@@ -3,7 +3,9 @@
 mod support;
 
 mod suite {
+    mod afk;
     mod brain;
+    mod breakglass;
     mod cli_facts;
     mod conversational;
     mod execute;

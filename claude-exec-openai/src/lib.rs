@@ -90,6 +90,7 @@ pub mod chat;
 mod collected;
 mod content;
 mod draft7;
+mod effort;
 mod envelope;
 mod error;
 mod failure;

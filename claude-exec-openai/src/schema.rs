@@ -7,6 +7,7 @@ use jsonschema::{PatternOptions, Validator};
 use serde_json::{Value, json};
 
 use crate::draft7;
+use crate::effort::{self, MAX_ANSWER_DEPTH};
 use crate::error::ApiError;
 use crate::json::Json;
 
@@ -17,7 +18,7 @@ pub const MAX_SCHEMA_BYTES: usize = 256 * 1024;
 const MAX_DEPTH: usize = 40;
 
 /// Memory of one `pattern`, compiled. The engine is linear in time; this bounds its size.
-const MAX_PATTERN_BYTES: usize = 1024 * 1024;
+const MAX_PATTERN_BYTES: usize = 128 * 1024;
 
 /// What the answer must be.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -59,7 +60,8 @@ impl Schema {
     /// # Errors
     ///
     /// 400 `invalid_json_schema` for one that is too large or too deep, is no valid schema, is not of an object
-    /// (the CLI asks for the answer as a tool's arguments), or refers to another document.
+    /// (the CLI asks for the answer as a tool's arguments), refers to another document, or could apply its parts
+    /// without end.
     pub(crate) fn checked(param: &str, schema: &Json<'_>) -> Result<Self, ApiError> {
         let refuse = |message: String| ApiError::invalid(param, message).code("invalid_json_schema");
         if depth(schema) > MAX_DEPTH {
@@ -72,6 +74,7 @@ impl Schema {
         if value["type"] != "object" {
             return Err(refuse("its root must be of `\"type\": \"object\"`".to_owned()));
         }
+        effort::check(&value).map_err(&refuse)?;
         Self::compile(value).map_err(|reason| refuse(format!("is no valid JSON schema: {reason}")))
     }
 
@@ -97,9 +100,10 @@ impl Schema {
         draft7::reduced(&self.value)
     }
 
-    /// True when this JSON text fits.
+    /// True when this JSON text fits, and nests no deeper than 32 levels.
     pub fn is_met_by(&self, json: &str) -> bool {
-        serde_json::from_str(json).is_ok_and(|value| self.validator.is_valid(&value))
+        serde_json::from_str(json)
+            .is_ok_and(|value| effort::depth(&value) <= MAX_ANSWER_DEPTH && self.validator.is_valid(&value))
     }
 }
 

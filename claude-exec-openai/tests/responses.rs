@@ -9,8 +9,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use claude_exec::executor::Scripted;
 use claude_exec::http::Keyring;
-use claude_exec::store::{Memory, Store};
+use claude_exec::store::{Batch, Entry, Memory, Store, Written};
+use claude_exec::{Error, Result};
 use claude_exec_openai::OpenAi;
+use futures::future::BoxFuture;
 use http::{Method, Request};
 use http_body_util::{BodyExt, Full};
 use serde_json::{Value, json};
@@ -114,6 +116,38 @@ async fn what_is_not_to_be_kept_is_not() {
     assert_eq!((status, &response["store"]), (200, &json!(false)));
     let more = json!({"input": "more", "previous_response_id": response["id"]});
     assert_eq!(create(&endpoint, more).await.0, 400);
+}
+
+/// A store whose disk is full.
+struct FullDisk;
+
+impl Store for FullDisk {
+    fn get<'a>(&'a self, _: &'static str, _: &'a str) -> BoxFuture<'a, Result<Option<Bytes>>> {
+        Box::pin(async { Ok(None) })
+    }
+
+    fn scan<'a>(&'a self, _: &'static str, _: &'a str) -> BoxFuture<'a, Result<Vec<Entry>>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    fn write(&self, _: Batch) -> BoxFuture<'_, Result<Written>> {
+        Box::pin(async { Err(Error::failed("write", "no space left on device")) })
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_cannot_be_kept_is_an_answer_all_the_same_and_says_so() {
+    for stream in [false, true] {
+        let (builder, _, _) = endpoint(Scripted::answer("Hello."), 1, 0);
+        let endpoint = builder.store(Arc::new(FullDisk)).build().unwrap();
+        let body = json!({"input": "hi", "stream": stream});
+        let response = call(&endpoint, request(Method::POST, "/v1/responses", TOKEN, &body)).await;
+        assert_eq!(response.status(), 200);
+        let body = text(response).await;
+        let last = body.trim_end().rsplit("data: ").next().unwrap();
+        assert!(last.contains("\"store\":false") && last.contains("Hello."), "{last}");
+        assert!(last.contains("\"status\":\"completed\""), "{last}");
+    }
 }
 
 #[tokio::test]

@@ -231,11 +231,11 @@ async fn check_cli(executor: &dyn Executor, config: &Config) -> Result<CliVersio
     Ok(version)
 }
 
-fn no_cli(error: &Error) -> String {
+pub fn no_cli(error: &Error) -> String {
     format!("{error}; install the CLI with `{}`, or try the server with `--demo`", cli::INSTALL)
 }
 
-fn make_dir(name: &'static str, dir: &Path) -> Result<(), Refused> {
+pub fn make_dir(name: &'static str, dir: &Path) -> Result<(), Refused> {
     let made = private_dirs(dir);
     made.map_err(|error| refuse(name, format!("cannot make {}: {error}", dir.display())))
 }

@@ -3,7 +3,10 @@
 use std::ffi::OsString;
 use std::net::SocketAddr;
 
-use clap::{Parser, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::afk::AfkCommand;
+use crate::breakglass::BreakglassArgs;
 
 /// Serves the Claude Code CLI: agent jobs, OpenAI-compatible chat, conversational turns.
 ///
@@ -11,6 +14,10 @@ use clap::{Parser, ValueEnum};
 #[derive(Parser)]
 #[command(name = "server", version, max_term_width = 110, after_help = AFTER_HELP)]
 pub struct Args {
+    /// What to do instead of serving.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
     /// What this process is; one role per process, since a process that holds keys runs no untrusted agent.
     #[arg(long, default_value = "api", value_name = "ROLE")]
     pub role: Role,
@@ -130,9 +137,39 @@ pub struct Args {
     #[arg(long, env = "PUBLIC_METRICS")]
     pub public_metrics: bool,
 
+    /// Of the role `afk`: one tick, and then the end; for a scheduler such as cron.
+    #[arg(long, env = "AFK_ONCE")]
+    pub once: bool,
+
     /// Which log lines are written, to stderr, as JSON: a level, or `tracing` directives.
     #[arg(long, env = "RUST_LOG", default_value = "info", value_name = "FILTER")]
     pub log: String,
+
+    /// The settings of the role `breakglass`.
+    #[command(flatten)]
+    pub breakglass: BreakglassArgs,
+}
+
+/// What to do instead of serving.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Command {
+    /// Looks at the record of who did what.
+    #[command(subcommand)]
+    Audit(AuditCommand),
+    /// Looks at the unattended loop, or tells it what it may do.
+    #[command(subcommand)]
+    Afk(AfkCommand),
+}
+
+/// What to do with an audit.
+#[derive(Debug, Clone, Subcommand)]
+pub enum AuditCommand {
+    /// Verifies the chain of hashes: exit status 0 when it is whole, 1 when it is not.
+    Verify {
+        /// The directory of the audit.
+        #[arg(env = "BREAKGLASS_AUDIT_DIR", value_name = "DIR")]
+        dir: std::path::PathBuf,
+    },
 }
 
 const AFTER_HELP: &str = "\

@@ -82,8 +82,8 @@ impl Config {
     pub fn new(args: Args, demo_token: &str, demo_dir: &Path) -> Result<Self, Refused> {
         match args.role {
             Role::Api => {}
-            Role::Breakglass => return Err(refuse("--role", "`breakglass` is not built yet; only `api` is")),
-            Role::Afk => return Err(refuse("--role", "`afk` is not built yet; only `api` is")),
+            Role::Breakglass => return Err(refuse("--role", "`breakglass` has a configuration of its own")),
+            Role::Afk => return Err(refuse("--role", "`afk` has a configuration of its own")),
         }
         let token = args.api_bearer_token.as_deref().unwrap_or(if args.demo { demo_token } else { "" });
         let keyring = Keyring::parse(token).map_err(|error| {
@@ -150,11 +150,11 @@ impl Config {
     }
 }
 
-fn refuse(name: &'static str, reason: impl Into<String>) -> Refused {
+pub fn refuse(name: &'static str, reason: impl Into<String>) -> Refused {
     Refused { name, reason: reason.into() }
 }
 
-fn number(name: &'static str, text: &str, least: u64, most: u64) -> Result<u64, Refused> {
+pub fn number(name: &'static str, text: &str, least: u64, most: u64) -> Result<u64, Refused> {
     text.trim()
         .parse()
         .ok()
@@ -171,11 +171,11 @@ fn pool_processes(text: Option<&str>, concurrency: u64) -> Result<usize, Refused
     Ok(count as usize)
 }
 
-fn seconds(name: &'static str, text: &str, least: u64, most: u64) -> Result<Duration, Refused> {
+pub fn seconds(name: &'static str, text: &str, least: u64, most: u64) -> Result<Duration, Refused> {
     number(name, text, least, most).map(Duration::from_secs)
 }
 
-fn absolute(name: &'static str, path: OsString) -> Result<PathBuf, Refused> {
+pub fn absolute(name: &'static str, path: OsString) -> Result<PathBuf, Refused> {
     let path = PathBuf::from(path);
     if path.is_absolute() {
         Ok(path)
@@ -217,7 +217,7 @@ fn entries(text: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Names of variables, never one that holds a secret of ours.
-fn child_env(text: &str) -> Result<Vec<String>, Refused> {
+pub fn child_env(text: &str) -> Result<Vec<String>, Refused> {
     let checked = entries(text).map(|name| {
         let letters = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
         if !letters || name.starts_with(|first: char| first.is_ascii_digit()) {
@@ -248,8 +248,8 @@ mod tests {
     #[test]
     fn each_bad_value_is_refused_with_its_name_and_the_reason() {
         let table = [
-            ("--role=breakglass", "--role: `breakglass` is not built yet; only `api` is"),
-            ("--role=afk", "--role: `afk` is not built yet; only `api` is"),
+            ("--role=breakglass", "--role: `breakglass` has a configuration of its own"),
+            ("--role=afk", "--role: `afk` is not built yet"),
             ("--max-concurrency=0", "MAX_CONCURRENCY: `0` is no whole number from 1 to 1000"),
             ("--max-concurrency=-1", "MAX_CONCURRENCY: `-1` is no whole number from 1 to 1000"),
             ("--max-concurrency=many", "MAX_CONCURRENCY: `many` is no whole number from 1 to 1000"),

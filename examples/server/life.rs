@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use crate::app::App;
 use crate::config::{Config, Refused};
 use crate::phase::{self, Phase, Phases, Signals};
-use crate::serve::Connections;
+use crate::serve::{Buffers, Connections};
 use crate::{demo, routes, serve};
 
 /// How long what was told to end may take: the stop ladder's grace (3 s) and what follows it.
@@ -39,10 +39,10 @@ pub async fn live(config: Config, token: &str) -> Result<(), Failed> {
     let signals = Signals::listen().map_err(|error| Failed::Broke(format!("signals: {error}")))?;
     let (mover, phases) = Phases::new();
     serve::allow_files(config.max_connections);
-    let connections = Arc::new(Connections::new(config.max_connections, config.write_stall));
+    let connections = Arc::new(Connections::new(config.max_connections, config.write_stall, Buffers::ROOMY));
     let (grace, listen, is_demo) = (config.shutdown_grace, config.listen, config.demo);
     let app = Arc::new(App::open(config, phases.clone()).await?);
-    let listener = serve::listen(listen).map_err(|error| Refused {
+    let listener = serve::listen(listen, Buffers::ROOMY).map_err(|error| Refused {
         name: "LISTEN_ADDR",
         reason: format!("cannot listen on {listen}: {error}"),
     })?;
@@ -66,7 +66,7 @@ pub async fn live(config: Config, token: &str) -> Result<(), Failed> {
     let mover = tokio::spawn(phase::drive(mover, signals.stream(), idle, grace));
     let answer = {
         let app = app.clone();
-        move |request| routes::answer(app.clone(), request)
+        move |request, _peer| routes::answer(app.clone(), request)
     };
     connections.serve(listener, phases.clone(), answer).await;
     end(&app, &connections, phases).await;

@@ -5,8 +5,10 @@
 
 #![expect(unreachable_pub, reason = "in a binary, `pub` says what a module offers to the others")]
 
+mod afk;
 mod app;
 mod args;
+mod breakglass;
 mod config;
 mod demo;
 mod execute;
@@ -24,10 +26,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
+use claude_exec_afk::config::Settings;
 use tempfile::TempDir;
 use tracing_subscriber::EnvFilter;
 
-use crate::args::Args;
+use crate::args::{Args, AuditCommand, Command, Role};
 use crate::config::{Config, Refused};
 use crate::life::Failed;
 
@@ -53,6 +56,9 @@ fn main() -> ExitCode {
 }
 
 fn start(args: Args) -> Result<(), Failed> {
+    if let Some(Command::Audit(AuditCommand::Verify { dir })) = &args.command {
+        return breakglass::verify_audit(dir);
+    }
     let filter = EnvFilter::try_new(&args.log)
         .map_err(|error| Refused { name: "RUST_LOG", reason: error.to_string() })?;
     tracing_subscriber::fmt()
@@ -66,12 +72,35 @@ fn start(args: Args) -> Result<(), Failed> {
     let token = args.api_bearer_token.clone().filter(|_| args.demo).unwrap_or(token);
     let scratch = args.demo.then(tempfile::tempdir).transpose();
     let scratch = scratch.map_err(|error| Failed::Broke(format!("temporary directory: {error}")))?;
-    let config = Config::new(args, &token, scratch.as_ref().map_or(Path::new(""), TempDir::path))?;
+    if args.role == Role::Afk || matches!(args.command, Some(Command::Afk(_))) {
+        let settings = Settings::from_env().map_err(|error| afk::refused(&error))?;
+        let config = afk::Config::new(&args, settings, &token)?;
+        return match &args.command {
+            Some(Command::Afk(verb)) => run(afk::verb(verb, &config, &args)),
+            // Before there is a runtime, which opens sockets for signals.
+            _ if config.is_idle() => {
+                println!("{}", config.why_idle());
+                Ok(())
+            }
+            _ => run(afk::live(config, &token)),
+        };
+    }
+    let scratch = scratch.as_ref().map_or(Path::new(""), TempDir::path);
+    if args.role == Role::Breakglass {
+        let config = breakglass::Config::new(args, &token, scratch)?;
+        return run(breakglass::live(config, &token));
+    }
+    let config = Config::new(args, &token, scratch)?;
+    run(life::live(config, &token))
+}
+
+/// Runs a role's life to its end.
+fn run(life: impl Future<Output = Result<(), Failed>>) -> Result<(), Failed> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| Failed::Broke(format!("runtime: {error}")))?;
-    let ended = runtime.block_on(life::live(config, &token));
+    let ended = runtime.block_on(life);
     runtime.shutdown_timeout(LAST_WORK);
     ended
 }

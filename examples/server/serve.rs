@@ -24,13 +24,6 @@ use crate::phase::{Phase, Phases};
 /// How long a request's head may take, which is also how long an idle connection is kept.
 const HEAD_LIMIT: Duration = Duration::from_secs(30);
 
-/// The most bytes buffered per connection and direction; a head that does not fit is a 431.
-const BUFFER_BYTES: usize = 64 * 1024;
-
-/// What the kernel holds of an answer whose reader takes nothing, which it doubles. By itself it goes to 4 MiB per
-/// connection, all of it filled before the CLI is held back.
-const SEND_BUFFER_BYTES: u32 = 256 * 1024;
-
 /// Connections that the kernel holds until they are accepted.
 const BACKLOG: u32 = 1024;
 
@@ -59,12 +52,30 @@ pub fn allow_files(connections: usize) {
     }
 }
 
+/// What a role's connections may hold.
+#[derive(Debug, Clone, Copy)]
+pub struct Buffers {
+    /// The most bytes buffered per connection and direction; a head that does not fit is a 431.
+    pub ours: usize,
+    /// What the kernel holds of an answer whose reader takes nothing, which it doubles. By itself it goes to 4 MiB
+    /// per connection, all of it filled before the CLI is held back.
+    pub kernel: u32,
+}
+
+impl Buffers {
+    /// For long prompts and whole answers.
+    pub const ROOMY: Self = Self { ours: 64 * 1024, kernel: 256 * 1024 };
+
+    /// For many readers of small events, one of which may be stalled.
+    pub const SMALL: Self = Self { ours: 16 * 1024, kernel: 32 * 1024 };
+}
+
 /// Listens on `address`; what is set here holds for every connection.
-pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+pub fn listen(address: SocketAddr, buffers: Buffers) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     // A restart finds the last connections of the server before still in TIME_WAIT.
     socket.set_reuseaddr(true)?;
-    socket.set_send_buffer_size(SEND_BUFFER_BYTES)?;
+    socket.set_send_buffer_size(buffers.kernel)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
 }
@@ -74,14 +85,16 @@ pub struct Connections {
     places: Arc<Semaphore>,
     most: u32,
     write_stall: Duration,
+    buffers: Buffers,
 }
 
 impl Connections {
-    pub fn new(most: usize, write_stall: Duration) -> Self {
+    pub fn new(most: usize, write_stall: Duration, buffers: Buffers) -> Self {
         Self {
             places: Arc::new(Semaphore::new(most)),
             most: u32::try_from(most).unwrap_or(u32::MAX),
             write_stall,
+            buffers,
         }
     }
 
@@ -89,7 +102,7 @@ impl Connections {
     /// it was asked.
     pub async fn serve<H, F>(&self, listener: TcpListener, mut phases: Phases, handle: H)
     where
-        H: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
+        H: Fn(Request<Incoming>, SocketAddr) -> F + Clone + Send + 'static,
         F: Future<Output = Response<Body>> + Send + 'static,
     {
         loop {
@@ -98,11 +111,12 @@ impl Connections {
                 accepted = self.accept(&listener) => accepted,
             };
             match accepted {
-                Ok((stream, place)) => {
+                Ok((stream, peer, place)) => {
                     let (phases, handle) = (phases.clone(), handle.clone());
-                    let stall = self.write_stall;
+                    let (stall, buffers) = (self.write_stall, self.buffers);
                     tokio::spawn(async move {
-                        converse(stream, stall, phases, handle).await;
+                        let handle = move |request| handle(request, peer);
+                        converse(stream, stall, buffers, phases, handle).await;
                         drop(place);
                     });
                 }
@@ -115,10 +129,13 @@ impl Connections {
     }
 
     /// A place first, then the connection: with none free, new connections wait in the kernel.
-    async fn accept(&self, listener: &TcpListener) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+    async fn accept(
+        &self,
+        listener: &TcpListener,
+    ) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
         let place = self.places.clone().acquire_owned().await.map_err(io::Error::other)?;
-        let (stream, _peer) = listener.accept().await?;
-        Ok((stream, place))
+        let (stream, peer) = listener.accept().await?;
+        Ok((stream, peer, place))
     }
 
     /// Waits until no connection is left.
@@ -127,8 +144,13 @@ impl Connections {
     }
 }
 
-async fn converse<H, F>(stream: TcpStream, write_stall: Duration, mut phases: Phases, handle: H)
-where
+async fn converse<H, F>(
+    stream: TcpStream,
+    write_stall: Duration,
+    buffers: Buffers,
+    mut phases: Phases,
+    handle: H,
+) where
     H: Fn(Request<Incoming>) -> F + Send,
     F: Future<Output = Response<Body>> + Send,
 {
@@ -144,7 +166,7 @@ where
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_LIMIT)
-        .max_buf_size(BUFFER_BYTES)
+        .max_buf_size(buffers.ours)
         .serve_connection(TokioIo::new(Box::pin(stream)), service);
     let mut connection = std::pin::pin!(connection);
     let served = async {

@@ -90,6 +90,7 @@ async fn bad_values_are_refused_with_their_names() {
     }
     let (code, told) = refused(&Site::fake(), &["--no-such-flag"]).await;
     assert_eq!(code, Some(2), "{told}");
+    // One role per process: a process that holds the emergency keys runs no agent of anybody's.
     let (code, told) = refused(&Site::fake(), &["--role", "breakglass"]).await;
     assert_eq!(code, Some(2), "{told}");
 }

@@ -74,7 +74,7 @@ pub(super) fn operation(operation: &Operation) -> Response<Body> {
 }
 
 /// A refusal, with a word that programs can read.
-pub(super) fn refusal(refusal: &Refusal) -> Response<Body> {
+pub(crate) fn refusal(refusal: &Refusal) -> Response<Body> {
     let (status, code, more) = match refusal {
         Refusal::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid", None),
         Refusal::Busy(operation) => (StatusCode::CONFLICT, "busy", Some(("operation", object!(operation)))),

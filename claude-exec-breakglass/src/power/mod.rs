@@ -36,8 +36,12 @@ mod ssh;
 mod transcript;
 mod verb;
 
+#[cfg(feature = "http")]
+pub(crate) use answers::refusal;
 pub use operations::{Operation, Prepared, Refusal};
 pub use outcome::{Closed, Outcome, Verdict, judge};
+#[cfg(feature = "http")]
+pub(crate) use routes::wait;
 #[cfg(feature = "http")]
 pub use routes::{Route, respond};
 pub use run::{Run, State};

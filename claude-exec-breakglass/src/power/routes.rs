@@ -254,7 +254,7 @@ fn key(headers: &HeaderMap) -> Option<String> {
 }
 
 /// How long the caller prefers to wait (RFC 7240 section 4.3).
-fn wait(headers: &HeaderMap) -> Option<Duration> {
+pub(crate) fn wait(headers: &HeaderMap) -> Option<Duration> {
     let preferences = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
     let mut preferences = preferences.flat_map(|value| value.split([',', ';'])).map(str::trim);
     let seconds = preferences.find_map(|preference| preference.strip_prefix("wait=")?.parse().ok())?;

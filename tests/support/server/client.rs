@@ -55,6 +55,7 @@ impl Reply {
 /// One server-sent event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Sse {
+    pub(crate) event: Option<String>,
     pub(crate) id: Option<String>,
     pub(crate) data: String,
 }
@@ -101,6 +102,22 @@ impl Streamed {
                 None
             }
         }
+    }
+
+    /// The next event of this name; those before it are dropped.
+    ///
+    /// # Panics
+    ///
+    /// When the stream ends before.
+    pub(crate) async fn until(&mut self, name: &str) -> Sse {
+        let mut seen = Vec::new();
+        while let Some(event) = self.next().await {
+            if event.event.as_deref() == Some(name) {
+                return event;
+            }
+            seen.push(event);
+        }
+        panic!("no {name} after {seen:#?}");
     }
 
     /// All events that are left.
@@ -155,7 +172,11 @@ fn event(block: &str) -> Option<Sse> {
         lines.map(|value| value.strip_prefix(' ').unwrap_or(value).to_owned()).collect::<Vec<_>>()
     };
     let data = field("data");
-    (!data.is_empty()).then(|| Sse { id: field("id").pop(), data: data.join("\n") })
+    (!data.is_empty()).then(|| Sse {
+        event: field("event").pop(),
+        id: field("id").pop(),
+        data: data.join("\n"),
+    })
 }
 
 pub(super) fn request(
@@ -164,7 +185,10 @@ pub(super) fn request(
     headers: &[(&str, &str)],
     body: String,
 ) -> Request<Full<Bytes>> {
-    let mut request = Request::builder().method(method).uri(path).header("host", "127.0.0.1");
+    let mut request = Request::builder().method(method).uri(path);
+    if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
+        request = request.header("host", "127.0.0.1");
+    }
     if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization")) {
         request = request.header("authorization", format!("Bearer {TOKEN}"));
     }
@@ -199,6 +223,11 @@ pub(super) async fn open(address: SocketAddr, request: Request<Full<Bytes>>) -> 
     let (parts, body) = response.into_parts();
     let (status, headers) = (parts.status.as_u16(), parts.headers);
     Streamed { status, headers, body, buffer: BytesMut::new(), broken: false, connection }
+}
+
+/// Begins a GET of `path` from any address.
+pub(crate) async fn open_at(address: SocketAddr, path: &str) -> Streamed {
+    open(address, request("GET", path, &[], String::new())).await
 }
 
 pub(super) async fn send(address: SocketAddr, request: Request<Full<Bytes>>) -> Reply {

@@ -47,7 +47,7 @@ impl Server {
     pub(crate) fn command(site: &Site) -> Command {
         let mut command = Command::new(Self::binary());
         command
-            .args(["--role", "api", "--listen", "127.0.0.1:0"])
+            .args(site.flags())
             .env_clear()
             .envs(site.server_env())
             .current_dir(site.home().work())
@@ -129,6 +129,17 @@ impl Server {
     /// Begins a request whose answer is read as it comes; dropping it hangs up.
     pub(crate) async fn open(&self, path: &str, body: &Value) -> Streamed {
         client::open(self.address, client::request("POST", path, &[], body.to_string())).await
+    }
+
+    /// Sends a request as it is, and reads the answer as it comes; dropping it hangs up.
+    pub(crate) async fn open_with(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Streamed {
+        client::open(self.address, client::request(method, path, headers, body.to_owned())).await
     }
 
     /// A chat completion of one user message.

@@ -21,6 +21,8 @@ pub(crate) struct Site {
     repository: Option<Repository>,
     env: BTreeMap<String, String>,
     child_env: Vec<String>,
+    role: &'static str,
+    demo: bool,
 }
 
 impl Site {
@@ -37,7 +39,15 @@ impl Site {
 
     fn new(home: Home, program: &Path) -> Self {
         let run = Marker::new(RUN);
-        let site = Self { run, home, repository: None, env: BTreeMap::new(), child_env: Vec::new() };
+        let site = Self {
+            run,
+            home,
+            repository: None,
+            env: BTreeMap::new(),
+            child_env: Vec::new(),
+            role: "api",
+            demo: false,
+        };
         let jobs = site.jobs_dir().display().to_string();
         let program = program.display().to_string();
         let own = site.run.value().to_owned();
@@ -73,6 +83,33 @@ impl Site {
         let base = repository.base().display().to_string();
         self.repository = Some(repository);
         self.env("WORKSPACE_DIR", &base).env("AGENT_MODELS", "probe=probe").env("FETCH_DEBOUNCE_SECONDS", "0")
+    }
+
+    /// Servers of the emergency role, without a way to any machine.
+    #[must_use]
+    pub(crate) fn breakglass(mut self) -> Self {
+        self.role = "breakglass";
+        let dir = self.home.path().display().to_string();
+        for file in ["power_key", "pve_known_hosts"] {
+            std::fs::write(self.home.path().join(file), "none\n").expect("the directory is writable");
+        }
+        self.env("BREAKGLASS_SESSIONS_DIR", &format!("{dir}/sessions"))
+            .env("BREAKGLASS_KEY_PATH", "")
+            .env("BREAKGLASS_POWER_KEY_PATH", &format!("{dir}/power_key"))
+            .env("BREAKGLASS_PVE_KNOWN_HOSTS", &format!("{dir}/pve_known_hosts"))
+            .env("BREAKGLASS_PVE_HOST", "127.0.0.1:1")
+    }
+
+    /// Servers of the emergency role with its scripted agent and its simulated VM.
+    #[must_use]
+    pub(crate) fn breakglass_demo(self) -> Self {
+        Self { demo: true, ..self.breakglass() }
+    }
+
+    /// What a server of this site is started with.
+    pub(super) fn flags(&self) -> Vec<&'static str> {
+        let demo = if self.demo { &["--demo"][..] } else { &[] };
+        [&["--role", self.role, "--listen", "127.0.0.1:0"], demo].concat()
     }
 
     pub(crate) fn git(&self) -> &Repository {

@@ -88,11 +88,15 @@ impl Policy {
         origin: Origin,
         promised: &mut Promised,
     ) -> bool {
+        if self.starting() + promised.processes >= self.limits.starts {
+            self.is_short = true;
+            return false; // it could not start yet, so nobody has to go for it
+        }
         while !self.will_fit(promised) {
             let Some(oldest) = self.oldest(None) else { break };
             self.retire(oldest, Eviction::Room);
         }
-        if self.fits(promised) && self.may_start() {
+        if self.fits(promised) {
             let setup = Some(want.setup.clone());
             self.start(now, &want.key, want.session.clone(), setup, Some(ticket), origin);
             return true;
@@ -170,7 +174,7 @@ impl Policy {
             let keeps = self.demand.keeps(&key, now, self.expected_start, self.limits.spares);
             let have = self.members.values().filter(|member| member.is_spare_of(&key)).count();
             for _ in have..keeps {
-                if self.is_short || !self.may_start() {
+                if self.is_short || self.starting() >= self.limits.starts {
                     return;
                 }
                 let nothing = Promised::default();
@@ -187,9 +191,9 @@ impl Policy {
         }
     }
 
-    fn may_start(&self) -> bool {
+    fn starting(&self) -> usize {
         let starting = |member: &&Member| matches!(member.state, State::Starting { .. });
-        self.members.values().filter(starting).count() < self.limits.starts
+        self.members.values().filter(starting).count()
     }
 
     /// One more would fit now.

@@ -237,6 +237,19 @@ fn starts_are_bounded_and_claims_go_before_spares() {
 }
 
 #[test]
+fn no_more_go_for_claims_than_may_start() {
+    let mut bench = Bench::new(|limits| {
+        (limits.processes, limits.starts, limits.spares, limits.waiting) = (4, 2, 0, 9);
+    });
+    let sessions: Vec<_> = (0..4).map(|_| bench.talk("a").0).collect();
+    for _ in 0..6 {
+        bench.claim(want("a", Session::New)).unwrap();
+    }
+    assert_eq!(bench.policy.stats().idle, 2, "the others may still have their turns");
+    assert_eq!(bench.go_on("a", &sessions[3]), Origin::Live);
+}
+
+#[test]
 fn two_turns_of_one_session_share_its_process_one_after_the_other() {
     let mut bench = Bench::new(|_| {});
     let (session, _) = bench.talk("a");
