@@ -39,6 +39,7 @@ pub(super) struct Saying {
 
 /// What a turn came to.
 #[derive(Debug)]
+#[cfg_attr(not(feature = "store"), expect(dead_code, reason = "conversations read it"))]
 pub(super) struct Ending {
     pub(super) result: Result<Box<Outcome>>,
     /// The answer as far as it was said.

@@ -24,6 +24,7 @@ use crate::protocol::{Event, Outcome, Reply, Request};
 const EVENTS_AHEAD: usize = 128;
 
 /// Events looked at before a turn is taken to have begun.
+#[cfg(feature = "store")]
 const MAX_AHEAD: usize = 64;
 
 /// Runs `invocation` on `executor` as one turn.
@@ -147,6 +148,7 @@ impl Turn {
 
     /// Waits until the turn has begun, and leaves all its events to be read; false when its process ended before:
     /// nobody heard the message then. What the process had still to say of the turn before does not count.
+    #[cfg(feature = "store")]
     pub(super) async fn has_begun(&mut self) -> bool {
         while let Some(event) = self.events.recv().await {
             let is_aside = matches!(event, Event::Other(_) | Event::Noise(_) | Event::RateLimit(_));

@@ -91,6 +91,7 @@ impl TurnOptions {
     }
 
     /// Refuses what no turn can have.
+    #[cfg(feature = "store")]
     pub(in crate::brain) fn check(&self) -> Result<()> {
         self.to_env(&BTreeMap::new()).map(drop)
     }

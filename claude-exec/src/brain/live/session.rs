@@ -101,6 +101,7 @@ impl Live {
     }
 
     /// As [`say`](Self::say), for an owner who gets the session back whether the turn is read or not.
+    #[cfg(feature = "store")]
     pub(in crate::brain) fn say_apart(
         mut self,
         content: &Content,
