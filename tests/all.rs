@@ -3,12 +3,15 @@
 mod support;
 
 mod suite {
+    mod afk;
+    mod brain;
     mod breakglass;
     mod cli_facts;
     mod clients;
     mod conversational;
     mod execute;
     mod fake_claude;
+    mod isolation;
     mod layering;
     mod live;
     mod metrics;
@@ -22,7 +25,9 @@ mod suite {
     mod recordings;
     mod stalled;
     mod startup;
+    mod tools;
     mod turn;
     mod upstream;
     mod verbatim;
+    mod warm;
 }

@@ -85,8 +85,12 @@ pub struct Answer {
     one_message: bool,
     schema: Option<Schema>,
     show_reasoning: bool,
+    /// The client's tools, by the CLI's names and by its own.
+    offered: Vec<(String, String)>,
+    /// Their calls in the message under way: the id, and whether a piece of its arguments has come.
+    calls: Vec<(String, bool)>,
     text_bytes: usize,
-    tools_ran: bool,
+    tools: Tools,
     stop_reason: Option<String>,
     /// The retry that the CLI is in, if it is: the cause of a time limit that runs out meanwhile.
     retry: Option<Retry>,
@@ -106,8 +110,10 @@ impl Answer {
             one_message,
             schema: None,
             show_reasoning: true,
+            offered: Vec::new(),
+            calls: Vec::new(),
             text_bytes: 0,
-            tools_ran: false,
+            tools: Tools::default(),
             stop_reason: None,
             retry: None,
             limits: None,
@@ -131,6 +137,36 @@ impl Answer {
         self
     }
 
+    /// Offers tools of the client's, by the CLI's names and by its own. A message that calls any of them ends the
+    /// answer.
+    #[must_use]
+    pub fn offering(mut self, tools: Vec<(String, String)>) -> Self {
+        self.offered = tools;
+        self
+    }
+
+    /// The client's name of a tool of its own.
+    fn client_name(&self, name: &str, parent: Option<&String>) -> Option<&str> {
+        let offered = self.offered.iter().find(|(ours, _)| parent.is_none() && ours == name);
+        offered.map(|(_, theirs)| theirs.as_str())
+    }
+
+    /// A call of the client's, whole: what of it has not come in pieces.
+    fn called(&mut self, id: String, input: &str) -> Option<Step> {
+        match self.calls.iter_mut().find(|(known, _)| *known == id) {
+            Some((_, true)) => None,
+            Some((_, begun)) => {
+                *begun = true;
+                Some(Step::Arguments { id, json: input.to_owned() })
+            }
+            // It takes the place of a message that was cut, of which the client may have seen a call.
+            None => {
+                self.ended = true;
+                Some(Step::Failed(failure::restarted()))
+            }
+        }
+    }
+
     /// Takes the turn's next event; `now` is the Unix time in seconds.
     pub fn take(&mut self, event: Event, now: impl Fn() -> u64) -> Option<Step> {
         if self.ended {
@@ -141,13 +177,28 @@ impl Answer {
                 let offered = session.tools.iter().any(|tool| tool == OUTPUT_TOOL);
                 (!offered).then(|| self.fail(failure::schema_dropped(), now()))
             }
+            Event::ToolStart(start) if self.client_name(&start.name, start.parent.as_ref()).is_some() => {
+                self.retry = None;
+                let name = self.client_name(&start.name, None).unwrap_or_default().to_owned();
+                self.calls.push((start.id.clone(), false));
+                Some(Step::Call { id: start.id, name })
+            }
+            Event::ToolInput(input) if self.calls.iter().any(|(id, _)| *id == input.id) => {
+                let begun = self.calls.iter_mut().filter(|(id, _)| *id == input.id);
+                begun.for_each(|(_, begun)| *begun |= !input.partial_json.is_empty());
+                let step = Step::Arguments { id: input.id, json: input.partial_json };
+                Some(step).filter(|step| !matches!(step, Step::Arguments { json, .. } if json.is_empty()))
+            }
+            Event::Tool(tool) if self.client_name(&tool.name, tool.parent.as_ref()).is_some() => {
+                self.called(tool.id, tool.input.get())
+            }
             Event::Text(_) | Event::ToolStart(_) | Event::Tool(_) if self.schema.is_some() => {
                 self.retry = None;
                 None
             }
             Event::Text(text) if text.parent.is_none() => {
                 self.retry = None;
-                let paragraph = std::mem::take(&mut self.tools_ran) && self.text_bytes > 0;
+                let paragraph = std::mem::take(&mut self.tools.are_over) && self.text_bytes > 0;
                 self.text_bytes += text.text.len();
                 Some(Step::Text { text: text.text, paragraph })
             }
@@ -160,21 +211,31 @@ impl Answer {
                 Some(Step::Began)
             }
             Event::Tool(tool) => {
-                self.tools_ran |= tool.parent.is_none();
+                self.tools.are_called |= tool.parent.is_none();
                 Some(Step::Began)
+            }
+            Event::ToolResult(result) if result.parent.is_none() && self.tools.come_whole => {
+                self.tools.end_message();
+                None
             }
             Event::Restarted(restarted) if restarted.parent.is_none() => {
                 self.text_bytes = self.text_bytes.saturating_sub(restarted.text_bytes);
+                self.calls.clear();
+                self.tools = Tools { come_whole: true, are_called: false, ..self.tools };
                 let bytes = if self.schema.is_some() { 0 } else { restarted.text_bytes };
                 Some(Step::Void { bytes, reasoning_bytes: restarted.thinking_bytes })
             }
             Event::MessageEnd(end) if end.parent.is_none() => {
+                self.tools.end_message();
                 self.stop_reason = end.stop_reason;
                 self.stop_sequence = end.stop_sequence;
                 let cut = ["max_tokens", "model_context_window_exceeded"];
                 if self.one_message && self.stop_reason.as_deref().is_some_and(|reason| cut.contains(&reason))
                 {
                     return Some(self.done(Done::new(FinishReason::Length, end.usage)));
+                }
+                if !self.calls.is_empty() {
+                    return Some(self.done(Done::new(FinishReason::ToolCalls, end.usage)));
                 }
                 // A schema's answer is not known to be one before the turn's end.
                 self.schema.is_none().then_some(Step::Settled)
@@ -243,6 +304,24 @@ impl Answer {
         let resets_at =
             self.limits.as_ref().filter(|limits| limits.rejected).and_then(|limits| limits.resets_at);
         Step::Failed(failure::with_reset(error, resets_at, now))
+    }
+}
+
+/// Where tools stand between texts. A break belongs between two messages, never inside of one: a message that starts
+/// over takes back its own text and nothing else.
+#[derive(Debug, Clone, Copy, Default)]
+struct Tools {
+    /// In the message under way.
+    are_called: bool,
+    /// Since the last text, in a message before the one under way.
+    are_over: bool,
+    /// The message under way takes the place of one that was cut: it comes whole, and its end is not told.
+    come_whole: bool,
+}
+
+impl Tools {
+    fn end_message(&mut self) {
+        *self = Self { are_called: false, are_over: self.are_over | self.are_called, come_whole: false };
     }
 }
 

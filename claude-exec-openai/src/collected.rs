@@ -107,6 +107,8 @@ impl Collected {
             Step::Void { bytes, reasoning_bytes } => {
                 take_back(&mut self.text, *bytes);
                 take_back(&mut self.reasoning, *reasoning_bytes);
+                // An answer with calls is one message, so they were begun in this one.
+                self.calls.clear();
             }
             Step::Began | Step::Settled | Step::Limits(_) | Step::Done(_) | Step::Failed(_) => {}
         }

@@ -49,7 +49,7 @@
 //! | `stream`, `stream_options` | honoured |
 //! | `response_format`, `text`, `output_config` | honoured: the answer fits the schema, strict or not, or has failed with `invalid_output`; an `effort` is honoured too, a `verbosity` named as ignored |
 //! | `max_tokens`, `max_completion_tokens`, `max_output_tokens`, `temperature`, `top_p`, `top_k`, `stop`, `stop_sequences`, `reasoning_effort`, `reasoning`, `thinking` | honoured for plain models; named as ignored for agents. A `temperature` above 1 and a blank `stop` are named as ignored, and `temperature`, `top_p` and `top_k` beside thinking |
-//! | `tools`, `tool_choice`, `parallel_tool_calls` | read and checked; tools that may be called are refused for now |
+//! | `tools`, `tool_choice`, `parallel_tool_calls` | honoured for plain models, with a pool; refused for agents, which have tools of their own |
 //! | `previous_response_id`, `store` | honoured where the server keeps responses ([`OpenAiBuilder::store`]) |
 //! | `user`, `metadata`, `safety_identifier`, `prompt_cache_key`, `prompt_cache_retention`, `cache_control`; `store` of a chat | accepted: they change nothing in an answer |
 //! | `seed`, `logit_bias`, `presence_penalty`, `frequency_penalty`, `service_tier`, `verbosity`, `prediction`, `include`, `max_tool_calls`, `truncation`, `context_management`, `inference_geo`, `speed`, and every field not in this table | accepted at the default; otherwise named in the header `x-claude-exec-ignored` and in the log |
@@ -60,8 +60,17 @@
 //!
 //! # Conversations
 //!
-//! The endpoint is stateless, as OpenAI's is: each request carries its conversation. How earlier turns reach
-//! the model is the business of [`carried`]; a conversation of one message travels byte for byte.
+//! The endpoint is stateless, as OpenAI's is: each request carries its conversation. With a
+//! [pool](OpenAiBuilder::pool) it is warm inside: the process that gave a conversation's last answer is found by a hash of
+//! the caller's key name and all that was said, and told the new turn alone; one request at a time has it. Where none
+//! is found, the earlier turns are written into a fresh process as what they are. Otherwise, and for agents, they are
+//! packed as [`carried`] says. A conversation of one message always travels byte for byte.
+//!
+//! # Tools of the client's
+//!
+//! When the model calls them, its turn waits in its process for the results, for a
+//! [bounded time](OpenAiBuilder::parking); the request that brings them lets it go on. Who comes later, or with other
+//! words too, finds the conversation replayed, calls and results as what they are. The CLI's own tools stay off.
 //!
 //! # Errors
 //!
@@ -106,6 +115,8 @@ mod shell;
 mod stamp;
 mod tool;
 mod usage;
+#[cfg(feature = "http")]
+mod warm;
 
 pub use answer::{Answer, Done, Step};
 pub use collected::{Call, Collected, Whole};

@@ -12,6 +12,7 @@ use crate::prompt::carried;
 use crate::request::Request;
 use crate::sampling::Sampling;
 use crate::schema::Schema;
+use crate::tool::cli_name;
 
 /// A turn that is ready to run.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,12 +28,18 @@ pub struct Plan {
     pub one_message: bool,
     /// What the model thinks is shown.
     pub show_reasoning: bool,
+    /// The client's tools, by its own names. They need a process that keeps its session, so the invocation has none.
+    pub tools: Vec<String>,
 }
 
 impl Plan {
     /// What follows the turn's events.
     pub fn answer(&self) -> Answer {
-        Answer::new(self.one_message).expecting(self.schema.clone()).showing_reasoning(self.show_reasoning)
+        let tools = self.tools.iter().map(|name| (cli_name(name), name.clone())).collect();
+        Answer::new(self.one_message)
+            .expecting(self.schema.clone())
+            .showing_reasoning(self.show_reasoning)
+            .offering(tools)
     }
 }
 
@@ -43,21 +50,19 @@ impl Plan {
 ///
 /// # Errors
 ///
-/// 400 for a conversation that cannot be packed into a turn, and for tools to be called.
+/// 400 for tools of the client's that an agent is to call.
 pub fn plan(request: &Request, model: &Model) -> Result<Plan, ApiError> {
-    if request.offers_tools() {
-        return Err(ApiError::unsupported("tools", "tools of the client are not supported yet"));
+    if request.offers_tools() && model.is_agent() {
+        return Err(ApiError::unsupported(
+            "tools",
+            "an agent has tools of its own, and takes none of the client's",
+        ));
     }
-    let content = carried(&request.messages)?;
+    let content = carried(&request.messages);
     let mut ignored = request.ignored.clone();
-    let system = request.system.clone();
-    let mut invocation = match model {
+    let invocation = match model {
         Model::Plain { cli_name, .. } => {
-            let mut invocation = plain(content, cli_name);
-            if let Some(system) = system {
-                invocation = invocation.system_prompt(system);
-            }
-            let invocation = thinking(invocation, request);
+            let invocation = opened(content, request, cli_name);
             if request.reasoning.budget_tokens.is_some() {
                 // The newest models think as they see fit: only older ones keep to it.
                 ignored.add("thinking.budget_tokens");
@@ -74,27 +79,44 @@ pub fn plan(request: &Request, model: &Model) -> Result<Plan, ApiError> {
                 ignored.add("reasoning_effort");
             }
             let invocation = of_agent(Invocation::agent(content), agent);
-            match system {
+            let invocation = match &request.system {
                 Some(system) => invocation.append_system_prompt(system),
                 None => invocation,
-            }
+            };
+            shaped(invocation, request)
         }
     };
     let schema = request.output.schema();
-    if let Some(schema) = &schema {
-        invocation = invocation.json_schema(schema.for_cli());
-    }
     let (one_message, show_reasoning) = (!model.is_agent(), request.show_reasoning);
-    Ok(Plan { invocation, ignored, schema, one_message, show_reasoning })
+    let tools = request.tools.iter().map(|tool| tool.name.clone()).collect();
+    Ok(Plan { invocation, ignored, schema, one_message, show_reasoning, tools })
 }
 
 /// A turn of talk that is one message of the API, as a chat completion is: after a refusal the CLI would ask the
 /// model again, in words that no caller wrote, or ask another model (both variables tried on 2.1.330).
-fn plain(content: Content, model: &str) -> Invocation {
+pub(crate) fn plain(content: Content, model: &str) -> Invocation {
     Invocation::conversational(content)
         .model(model)
         .env("CLAUDE_CODE_DISABLE_REFUSAL_RETRY", "1")
         .env("CLAUDE_CODE_DISABLE_REFUSAL_FALLBACK", "1")
+}
+
+/// A turn of a plain model with all that may not change from turn to turn of its conversation.
+pub(crate) fn opened(content: Content, request: &Request, model: &str) -> Invocation {
+    let invocation = plain(content, model);
+    let invocation = match &request.system {
+        Some(system) => invocation.system_prompt(system),
+        None => invocation,
+    };
+    shaped(thinking(invocation, request), request)
+}
+
+/// Asks for an answer of the form that the request wants.
+fn shaped(invocation: Invocation, request: &Request) -> Invocation {
+    match request.output.schema() {
+        Some(schema) => invocation.json_schema(schema.for_cli()),
+        None => invocation,
+    }
 }
 
 /// Hands limits and sampling to the CLI, in the two variables it has for them.
@@ -222,11 +244,13 @@ mod tests {
     }
 
     #[test]
-    fn tools_that_may_not_be_called_are_no_matter() {
+    fn an_agent_takes_no_tools_of_the_clients() {
         let tools = r#","tools":[{"type":"function","function":{"name":"f"}}]"#;
-        assert_eq!(planned(tools, &Models::default()).unwrap_err().param.as_deref(), Some("tools"));
-        let plan = planned(&format!(r#"{tools},"tool_choice":"none""#), &Models::default()).unwrap();
-        assert_eq!(plan.invocation, plain("hi".into(), "sonnet"));
+        let models = Models::default().agent(AgentModel::new("triage")).unwrap();
+        assert_eq!(planned(tools, &models).unwrap().tools, ["f"]);
+        let agent = format!(r#"{tools},"model":"triage""#);
+        assert_eq!(planned(&agent, &models).unwrap_err().param.as_deref(), Some("tools"));
+        assert!(planned(&format!(r#"{agent},"tool_choice":"none""#), &models).is_ok());
     }
 
     #[test]

@@ -17,18 +17,19 @@
 //! text can forge a turn. A conversation that ends with the assistant's turn has `The assistant speaks next.`
 //! as its third and last line.
 //!
-//! A turn with pictures or documents has an array as its `content`, in which a text is a string and an
-//! attachment is `{"attachment":1}`. The attachments follow the array as blocks of their own, each after a block
-//! `Attachment 1:`, and the new message's blocks after them.
+//! A turn with pictures, documents or tool calls has an array as its `content`, in which a text is a string, an
+//! attachment is `{"attachment":1}`, a call `{"call":"id","tool":"name","input":{…}}` and its result
+//! `{"result_of":"id","content":[…]}`, with `"is_error":true` where the tool failed. The attachments follow the array
+//! as blocks of their own, each after a block `Attachment 1:`, and the new message's blocks after them. Results are
+//! never part of the new message.
 //!
-//! This holds until earlier turns can be replayed as what they are.
+//! This is for turns in a process of their own, and where earlier turns cannot be replayed as what they are.
 
 use claude_exec::protocol::Content;
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::content::{Block, Message, Role};
-use crate::error::ApiError;
 
 const HISTORY: &str = "The conversation so far is the JSON array on the next line, oldest turn first:\n";
 const NEW: &str = "\nThe user's new message is everything after this line:\n";
@@ -41,33 +42,38 @@ struct Turn {
 }
 
 /// What a turn carries of a conversation.
-///
-/// # Errors
-///
-/// 400 for calls of tools and their results, which cannot be packed.
-pub fn carried(messages: &[Message]) -> Result<Content, ApiError> {
-    if messages.iter().any(Message::has_tools) {
-        return Err(ApiError::unsupported("messages", "tool calls in a conversation are not supported yet"));
+pub fn carried(messages: &[Message]) -> Content {
+    let Some((last, earlier)) = messages.split_last().filter(|(last, _)| last.role == Role::User) else {
+        return unasked(messages);
+    };
+    let (results, new): (Vec<Block>, Vec<Block>) =
+        said(last).into_iter().partition(|block| matches!(block, Block::ToolResult { .. }));
+    if results.is_empty() && earlier.is_empty() {
+        return blocks(new);
     }
-    Ok(match messages {
-        [one] if one.role == Role::User => blocks(said(one)),
-        [earlier @ .., last] if last.role == Role::User => {
-            let mut packed = history(earlier);
-            push_text(&mut packed, NEW);
-            for (at, block) in said(last).into_iter().enumerate() {
-                match block {
-                    Block::Text { text } if at == 0 => push_text(&mut packed, &text),
-                    block => packed.push(block),
-                }
-            }
-            blocks(packed)
+    let mut earlier = earlier.to_vec();
+    if !results.is_empty() {
+        earlier.push(Message::new(Role::User, results));
+    }
+    if new.is_empty() {
+        return unasked(&earlier);
+    }
+    let mut packed = history(&earlier);
+    push_text(&mut packed, NEW);
+    for (at, block) in new.into_iter().enumerate() {
+        match block {
+            Block::Text { text } if at == 0 => push_text(&mut packed, &text),
+            block => packed.push(block),
         }
-        all => {
-            let mut packed = history(all);
-            push_text(&mut packed, NEXT);
-            blocks(packed)
-        }
-    })
+    }
+    blocks(packed)
+}
+
+/// Turns after which it is the assistant's.
+fn unasked(turns: &[Message]) -> Content {
+    let mut packed = history(turns);
+    push_text(&mut packed, NEXT);
+    blocks(packed)
 }
 
 /// The blocks that say something: the Messages API refuses a text block without text. Several texts stay several
@@ -98,19 +104,28 @@ fn packed(turn: &Message, attachments: &mut Vec<Block>) -> Turn {
     let content = match texts {
         // Parts stand apart by a blank line, since none of them ends the other's sentence.
         Some(texts) => Value::String(texts.join("\n\n")),
-        None => turn
-            .content
-            .iter()
-            .map(|block| match block {
-                Block::Text { text } => Value::String(text.clone()),
-                attachment => {
-                    attachments.push(attachment.clone());
-                    json!({ "attachment": attachments.len() })
-                }
-            })
-            .collect(),
+        None => turn.content.iter().map(|block| item(block, attachments)).collect(),
     };
     Turn { role: turn.role, content }
+}
+
+fn item(block: &Block, attachments: &mut Vec<Block>) -> Value {
+    match block {
+        Block::Text { text } => Value::String(text.clone()),
+        Block::ToolUse { id, name, input } => json!({ "call": id, "tool": name, "input": input }),
+        Block::ToolResult { tool_use_id, content, is_error } => {
+            let content: Vec<Value> = content.iter().map(|block| item(block, attachments)).collect();
+            let mut result = json!({ "result_of": tool_use_id, "content": content });
+            if *is_error {
+                result["is_error"] = true.into();
+            }
+            result
+        }
+        attachment => {
+            attachments.push(attachment.clone());
+            json!({ "attachment": attachments.len() })
+        }
+    }
 }
 
 fn push_text(blocks: &mut Vec<Block>, more: &str) {
@@ -120,7 +135,8 @@ fn push_text(blocks: &mut Vec<Block>, more: &str) {
     }
 }
 
-fn blocks(blocks: Vec<Block>) -> Content {
+/// Blocks as the CLI takes them: a single text as a string.
+pub(crate) fn blocks(blocks: Vec<Block>) -> Content {
     match blocks.as_slice() {
         [Block::Text { text }] => Content::Text(text.clone()),
         blocks => Content::Blocks(blocks.iter().map(Block::to_value).collect()),
@@ -145,7 +161,7 @@ mod tests {
     }
 
     fn text(messages: &[Message]) -> String {
-        let Content::Text(text) = carried(messages).unwrap() else { panic!("text was expected") };
+        let Content::Text(text) = carried(messages) else { panic!("text was expected") };
         text
     }
 
@@ -164,7 +180,7 @@ mod tests {
             json!({"type": "image", "source": {"type": "url", "url": "https://x/1"}}),
             json!({"type": "text", "text": "b "}),
         ];
-        assert_eq!(carried(&[Message::new(Role::User, parts)]), Ok(Content::Blocks(blocks)));
+        assert_eq!(carried(&[Message::new(Role::User, parts)]), Content::Blocks(blocks));
     }
 
     #[test]
@@ -189,7 +205,7 @@ mod tests {
         let second = Message::new(Role::User, vec![image("https://x/2")]);
         let last =
             Message::new(Role::User, vec![Block::text("which?"), image("https://x/3"), Block::text("b")]);
-        let Ok(Content::Blocks(blocks)) = carried(&[first, assistant("a"), second, last]) else { panic!() };
+        let Content::Blocks(blocks) = carried(&[first, assistant("a"), second, last]) else { panic!() };
         let url =
             |n: u32| json!({"type": "image", "source": {"type": "url", "url": format!("https://x/{n}")}});
         let say = |text: &str| json!({"type": "text", "text": text});
@@ -232,9 +248,22 @@ mod tests {
     }
 
     #[test]
-    fn calls_of_tools_are_refused_for_now() {
-        let call = Block::ToolUse { id: "c".into(), name: "f".into(), input: json!({}) };
-        let called = [user("hi"), Message::new(Role::Assistant, vec![call]), user("more")];
-        assert_eq!(carried(&called).unwrap_err().param.as_deref(), Some("messages"));
+    fn calls_and_their_results_are_kept() {
+        let call = Block::ToolUse { id: "c".into(), name: "f".into(), input: json!({"a": 1}) };
+        let result =
+            |content: Vec<Block>, is_error| Block::ToolResult { tool_use_id: "c".into(), content, is_error };
+        let called = Message::new(Role::Assistant, vec![Block::text("let me"), call]);
+        let array = r#"[{"role":"user","content":"hi"},{"role":"assistant","content":["let me",{"call":"c","input":{"a":1},"tool":"f"}]},"#;
+        let results =
+            Message::new(Role::User, vec![result(vec![Block::text("r")], false), Block::text("hurry")]);
+        let expected = format!(
+            r#"{HISTORY}{array}{{"role":"user","content":[{{"content":["r"],"result_of":"c"}}]}}]{NEW}hurry"#
+        );
+        assert_eq!(text(&[user("hi"), called.clone(), results]), expected);
+        let failed = Message::new(Role::User, vec![result(vec![], true)]);
+        let expected = format!(
+            r#"{HISTORY}{array}{{"role":"user","content":[{{"content":[],"is_error":true,"result_of":"c"}}]}}]{NEXT}"#
+        );
+        assert_eq!(text(&[user("hi"), called, failed]), expected);
     }
 }

@@ -18,6 +18,14 @@ const MAX_NAME: usize = 64;
 /// The longest id of a call. OpenAI's have 29 characters, other servers' more.
 const MAX_CALL_ID: usize = 256;
 
+/// The MCP server in this process that has the client's tools.
+pub(crate) const SERVER: &str = "client";
+
+/// The CLI's name of a tool of the client's. With the longest name it has 77 characters, and the Messages API takes 128.
+pub(crate) fn cli_name(name: &str) -> String {
+    format!("mcp__{SERVER}__{name}")
+}
+
 /// One tool that the client offers to the model.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]

@@ -196,6 +196,18 @@ fn texts_with_tools_between_them_are_paragraphs() {
 }
 
 #[test]
+fn no_paragraph_begins_inside_of_a_message() {
+    let tool = json!({"type": "assistant", "session_id": "s", "parent_tool_use_id": null, "message": {"id": "m",
+        "content": [{"type": "tool_use", "id": "t", "name": "Bash", "input": {}}]}});
+    let begun = [start("m"), vec![delta("One "), tool, delta("and two.")]].concat();
+    let ended = [begun.clone(), stop("end_turn"), vec![result(json!({}))]].concat();
+    assert_eq!(both(&ended), Ok(("One and two.".into(), FinishReason::Stop)));
+    // Started over, it takes back just its own text.
+    let restarted = [begun, vec![assistant("n", "One and two."), result(json!({}))]].concat();
+    assert_eq!(both(&restarted), Ok(("One and two.".into(), FinishReason::Stop)));
+}
+
+#[test]
 fn an_agents_turn_limit_is_length() {
     let limit = result(json!({"subtype": "error_max_turns", "is_error": true, "stop_reason": "tool_use"}));
     assert_eq!(both(&[assistant("m", "so far"), limit]), Ok(("so far".into(), FinishReason::Length)));

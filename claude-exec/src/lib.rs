@@ -27,7 +27,7 @@
 //! | [`protocol`] | the CLI's language, both directions, without I/O |
 //! | [`executor`] | where a command runs: here, over ssh, under a wrapper, from a script |
 //! | [`cli`] | which version of the CLI is there, and whether it may be used |
-//! | `brain` | a turn with its time limits; a conversation, kept over restarts |
+//! | `brain` | a turn with its time limits; a live session; warm processes; conversations that go on |
 //! | `jobs` | a bounded queue, a checkout per job, a durable registry |
 //! | `store` | where things survive a restart |
 //! | `http` | what every HTTP shell shares |
@@ -36,7 +36,7 @@
 //!
 //! | feature | what it adds |
 //! |---|---|
-//! | `runtime` | `brain`: turns with time limits, on tokio |
+//! | `runtime` | `brain`: turns with time limits, live sessions and their pool, on tokio |
 //! | `local` (default) | the executor that spawns on this machine (Unix) |
 //! | `store` | the embedded durable store, and conversations kept in it |
 //! | `jobs` | `jobs` |
@@ -70,6 +70,7 @@ pub mod jobs;
 pub mod protocol;
 #[cfg(feature = "store")]
 pub mod store;
+mod text;
 #[cfg(feature = "runtime")]
 mod time;
 
@@ -77,6 +78,6 @@ pub use error::{Error, Result};
 pub use invocation::Invocation;
 
 /// The README's example has to compile.
-#[cfg(all(doctest, feature = "local"))]
+#[cfg(all(doctest, feature = "local", feature = "store"))]
 #[doc = include_str!("../../README.md")]
 struct Readme;

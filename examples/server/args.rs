@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::afk::AfkCommand;
 use crate::breakglass::BreakglassArgs;
 
 /// Serves the Claude Code CLI: agent jobs, OpenAI-compatible chat, conversational turns.
@@ -67,8 +68,8 @@ pub struct Args {
     #[arg(long, env = "MAX_QUEUE_DEPTH", default_value = "100", value_name = "N")]
     pub max_queue_depth: String,
 
-    /// How long a request or a job may wait for a run (1 to 86400); conversational turns never longer than their
-    /// time limit.
+    /// How long a job may wait for a run (1 to 86400); chats and conversational turns never longer than their time
+    /// limit.
     #[arg(long, env = "QUEUE_TIMEOUT_SECONDS", default_value = "3600", value_name = "SECONDS")]
     pub queue_timeout_seconds: String,
 
@@ -83,6 +84,24 @@ pub struct Args {
     /// The time limit of a chat or conversational turn (1 to 3600).
     #[arg(long, env = "CONVERSATIONAL_TIMEOUT_SECONDS", default_value = "120", value_name = "SECONDS")]
     pub conversational_timeout_seconds: String,
+
+    /// CLI processes that chats and conversations may have, those that wait for the next turn and spares included (1 to 1002).
+    /// Default is two more than MAX_CONCURRENCY.
+    #[arg(long, env = "POOL_PROCESSES", value_name = "N")]
+    pub pool_processes: Option<String>,
+
+    /// Megabytes that these processes may hold together (100 to 1000000); beyond, the one not used for longest ends,
+    /// and its conversation goes on in another one.
+    #[arg(long, env = "POOL_MEMORY_MB", default_value = "1500", value_name = "MB")]
+    pub pool_memory_mb: String,
+
+    /// How long a conversation's process waits for its next turn before it ends (1 to 86400).
+    #[arg(long, env = "POOL_IDLE_SECONDS", default_value = "900", value_name = "SECONDS")]
+    pub pool_idle_seconds: String,
+
+    /// Spare processes of each kind that is asked for (0 to 100).
+    #[arg(long, env = "POOL_SPARES", default_value = "1", value_name = "N")]
+    pub pool_spares: String,
 
     /// What the agents of /execute may do without asking: default, acceptEdits, plan, dontAsk or
     /// bypassPermissions.
@@ -118,6 +137,10 @@ pub struct Args {
     #[arg(long, env = "PUBLIC_METRICS")]
     pub public_metrics: bool,
 
+    /// Of the role `afk`: one tick, and then the end; for a scheduler such as cron.
+    #[arg(long, env = "AFK_ONCE")]
+    pub once: bool,
+
     /// Which log lines are written, to stderr, as JSON: a level, or `tracing` directives.
     #[arg(long, env = "RUST_LOG", default_value = "info", value_name = "FILTER")]
     pub log: String,
@@ -133,6 +156,9 @@ pub enum Command {
     /// Looks at the record of who did what.
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Looks at the unattended loop, or tells it what it may do.
+    #[command(subcommand)]
+    Afk(AfkCommand),
 }
 
 /// What to do with an audit.

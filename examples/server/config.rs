@@ -31,6 +31,10 @@ pub struct Config {
     pub job_ttl: Duration,
     pub fetch_debounce: Duration,
     pub conversational_timeout: Duration,
+    pub pool_processes: usize,
+    pub pool_memory: u64,
+    pub pool_idle: Duration,
+    pub pool_spares: usize,
     pub execute_permission_mode: PermissionMode,
     pub models: Models,
     pub shutdown_grace: Duration,
@@ -79,7 +83,7 @@ impl Config {
         match args.role {
             Role::Api => {}
             Role::Breakglass => return Err(refuse("--role", "`breakglass` has a configuration of its own")),
-            Role::Afk => return Err(refuse("--role", "`afk` is not built yet")),
+            Role::Afk => return Err(refuse("--role", "`afk` has a configuration of its own")),
         }
         let token = args.api_bearer_token.as_deref().unwrap_or(if args.demo { demo_token } else { "" });
         let keyring = Keyring::parse(token).map_err(|error| {
@@ -131,6 +135,10 @@ impl Config {
                 1,
                 3600,
             )?,
+            pool_processes: pool_processes(args.pool_processes.as_deref(), concurrency)?,
+            pool_memory: number("POOL_MEMORY_MB", &args.pool_memory_mb, 100, 1_000_000)? * 1_000_000,
+            pool_idle: seconds("POOL_IDLE_SECONDS", &args.pool_idle_seconds, 1, 86_400)?,
+            pool_spares: number("POOL_SPARES", &args.pool_spares, 0, 100)? as usize,
             execute_permission_mode,
             models: models(&args.extra_models, &args.agent_models, execute_permission_mode)?,
             shutdown_grace: seconds("SHUTDOWN_GRACE_SECONDS", &args.shutdown_grace_seconds, 0, 3600)?,
@@ -152,6 +160,15 @@ pub fn number(name: &'static str, text: &str, least: u64, most: u64) -> Result<u
         .ok()
         .filter(|number| (least..=most).contains(number))
         .ok_or_else(|| refuse(name, format!("`{text}` is no whole number from {least} to {most}")))
+}
+
+/// As many as may run, and two that wait, unless said otherwise: a turn that has a slot should find a process.
+fn pool_processes(text: Option<&str>, concurrency: u64) -> Result<usize, Refused> {
+    let count = match text {
+        Some(text) => number("POOL_PROCESSES", text, 1, 1002)?,
+        None => concurrency + 2,
+    };
+    Ok(count as usize)
 }
 
 pub fn seconds(name: &'static str, text: &str, least: u64, most: u64) -> Result<Duration, Refused> {

@@ -3,8 +3,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use claude_exec::executor::{Executor, Process, Scripted, executor_fn};
-use futures::StreamExt;
+use claude_exec::Result;
+use claude_exec::executor::{Answer, Command, Executor, Process, ScriptedCli};
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt};
 
 /// What every question is answered with.
 const ANSWER: &str = "Hello from the demo. No model was asked: these words come from a script, one by one, the \
@@ -19,18 +21,29 @@ pub const WARNING: &str = "\
 *** DEMO: no model is asked and no agent runs; every answer comes from a script. ***
 *** Its jobs are forgotten when it ends.                                         ***";
 
-/// An executor that answers everything with the same words.
-pub fn executor() -> impl Executor + 'static {
-    executor_fn(|_command| {
-        let Process { output, control } = Scripted::answer(ANSWER).into_process();
-        let output = output
-            .then(|frame| async {
-                tokio::time::sleep(PACE).await;
-                frame
-            })
-            .boxed();
-        Ok(Process { output, control })
-    })
+/// Answers everything with the same words.
+pub struct Demo(ScriptedCli);
+
+impl Demo {
+    pub fn new() -> Self {
+        Self(ScriptedCli::new(|_said| Answer::text(ANSWER)))
+    }
+}
+
+impl Executor for Demo {
+    fn start(&self, command: Command) -> BoxFuture<'_, Result<Process>> {
+        async {
+            let Process { output, control } = self.0.start(command).await?;
+            let output = output
+                .then(|frame| async {
+                    tokio::time::sleep(PACE).await;
+                    frame
+                })
+                .boxed();
+            Ok(Process { output, control })
+        }
+        .boxed()
+    }
 }
 
 /// A command that shows the demo at work.

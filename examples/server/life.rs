@@ -92,7 +92,8 @@ async fn end(app: &App, connections: &Connections, mut phases: Phases) {
         }
     };
     let gone = tokio::time::timeout(END_LIMIT, gone);
-    if let ((), Err(_)) = futures::future::join(jobs, gone).await {
+    let warm = app.brain.pool().shutdown(END_LIMIT);
+    if let ((), Err(_), ()) = futures::future::join3(jobs, gone, warm).await {
         tracing::error!(left = app.fleet.len(), "processes that do not end");
         app.fleet.end(Stop::Now);
     }

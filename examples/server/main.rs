@@ -5,6 +5,7 @@
 
 #![expect(unreachable_pub, reason = "in a binary, `pub` says what a module offers to the others")]
 
+mod afk;
 mod app;
 mod args;
 mod breakglass;
@@ -18,12 +19,14 @@ mod phase;
 mod probe;
 mod routes;
 mod serve;
+mod warm;
 
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
+use claude_exec_afk::config::Settings;
 use tempfile::TempDir;
 use tracing_subscriber::EnvFilter;
 
@@ -69,6 +72,19 @@ fn start(args: Args) -> Result<(), Failed> {
     let token = args.api_bearer_token.clone().filter(|_| args.demo).unwrap_or(token);
     let scratch = args.demo.then(tempfile::tempdir).transpose();
     let scratch = scratch.map_err(|error| Failed::Broke(format!("temporary directory: {error}")))?;
+    if args.role == Role::Afk || matches!(args.command, Some(Command::Afk(_))) {
+        let settings = Settings::from_env().map_err(|error| afk::refused(&error))?;
+        let config = afk::Config::new(&args, settings, &token)?;
+        return match &args.command {
+            Some(Command::Afk(verb)) => run(afk::verb(verb, &config, &args)),
+            // Before there is a runtime, which opens sockets for signals.
+            _ if config.is_idle() => {
+                println!("{}", config.why_idle());
+                Ok(())
+            }
+            _ => run(afk::live(config, &token)),
+        };
+    }
     let scratch = scratch.as_ref().map_or(Path::new(""), TempDir::path);
     if args.role == Role::Breakglass {
         let config = breakglass::Config::new(args, &token, scratch)?;

@@ -3,12 +3,16 @@
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use claude_exec::brain::pool::Pool;
+
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
+
+use crate::warm::PoolCollector;
 
 /// The exposition format that [`Metrics::render`] writes.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -51,8 +55,9 @@ pub struct Now {
 }
 
 impl Metrics {
-    pub fn new() -> Self {
+    pub fn new(pool: Pool) -> Self {
         let mut registry = Registry::with_prefix("claude_exec");
+        registry.register_collector(Box::new(PoolCollector(pool)));
         let requests = Family::default();
         registry.register("requests", "Requests answered, by route and status", requests.clone());
         let seconds: Family<Asked, Histogram> = Family::new_with_constructor(|| Histogram::new(SECONDS));
@@ -114,9 +119,10 @@ impl Metrics {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_scrape_tells_all_there_is() {
-        let metrics = Metrics::new();
+    #[tokio::test]
+    async fn a_scrape_tells_all_there_is() {
+        let pool = Pool::builder(claude_exec::executor::ScriptedCli::echo()).build().unwrap();
+        let metrics = Metrics::new(pool);
         metrics.answered("/execute", 202, Duration::from_millis(20));
         metrics.answered("/execute", 202, Duration::from_millis(20));
         for dollars in [0.5, f64::NAN, -1.0] {
@@ -132,6 +138,11 @@ mod tests {
             "claude_exec_processes 4",
             "claude_exec_cli_up 1",
             "claude_exec_cost_usd_total 0.5",
+            r#"claude_exec_pool_claims_total{origin="spare"} 0"#,
+            r#"claude_exec_pool_evictions_total{reason="idle"} 0"#,
+            r#"claude_exec_pool_processes{state="idle"} 0"#,
+            "claude_exec_pool_memory_bytes 0",
+            r#"claude_exec_pool_start_seconds_bucket{le="+Inf"} 0"#,
         ] {
             assert!(text.lines().any(|found| found == line), "{line} in:\n{text}");
         }

@@ -32,7 +32,8 @@ async fn a_scrape_counts_what_was_asked_and_what_it_cost() {
         ("claude_exec_slots_active", 0.0),
         ("claude_exec_slots_queued", 0.0),
         ("claude_exec_slots_capacity", 10.0),
-        ("claude_exec_processes", 0.0),
+        ("claude_exec_processes", 2.0),
+        (r#"claude_exec_pool_processes{state="idle"}"#, 2.0),
         ("claude_exec_cli_up", 1.0),
     ];
     for (name, expected) in table {

@@ -18,7 +18,7 @@ use crate::support::server::{Server, Site, TOKEN};
 const PATIENCE: Duration = Duration::from_secs(100);
 
 /// The interpreter that has the client: `CLAUDE_EXEC_TEST_PYTHON`, or the one that `tests/run.sh` has installed.
-fn python() -> PathBuf {
+pub(super) fn python() -> PathBuf {
     if let Some(path) = std::env::var_os("CLAUDE_EXEC_TEST_PYTHON") {
         return PathBuf::from(path);
     }
@@ -111,14 +111,11 @@ async fn whole_answers() {
     assert!(requests.len() == 3 || requests.len() == 4, "{}", requests.len());
     let long = &requests[1].body;
     assert!(system_text(long).contains("You are terse.\n\nBe kind."), "{}", system_text(long));
-    let [packed] = &requests[1].user_texts()[..] else {
-        panic!("one message: {:?}", requests[1].user_texts())
-    };
-    assert!(
-        packed.contains(r#"[{"role":"user","content":"one"},{"role":"assistant","content":"two"}]"#),
-        "{packed}"
-    );
-    assert!(packed.ends_with("\nthree"), "{packed}");
+    let told =
+        long["messages"].as_array().expect("a list").iter().filter(|message| message["role"] != "system");
+    let roles: Vec<&Value> = told.map(|message| &message["role"]).collect();
+    assert_eq!(roles, ["user", "assistant", "user"]);
+    assert_eq!(requests[1].user_texts(), ["one", "three"]);
     let sampling = (&long["max_tokens"], &long["temperature"], &long["stop_sequences"]);
     assert_eq!(sampling, (&json!(66), &json!(0.25), &json!(["YY"])));
     assert!(long["model"].as_str().is_some_and(|model| model.contains("haiku")), "{}", long["model"]);
@@ -150,6 +147,38 @@ async fn streamed_answers() {
     let helper = json!([["chunk", "content.delta", "content.done"], "Добър ден", "stop"]);
     assert_eq!(told["helper"], helper);
     assert_eq!(api.messages().len(), 3);
+}
+
+#[tokio::test]
+#[ignore = "needs the real CLI: tests/run.sh"]
+async fn a_long_conversation_stays_in_one_process() {
+    let (api, site, server) = scene(&[]).await;
+    let told = run("conversation.py", &server).await;
+    assert_eq!(told["answers"].as_array().expect("a list").len(), 20, "{told}");
+    let claims = async |origin: &str| {
+        server.metric(&format!("claude_exec_pool_claims_total{{origin=\"{origin}\"}}")).await
+    };
+    assert_eq!((claims("cold").await, claims("live").await), (1.0, 19.0), "turns 2 to 20 are warm");
+    // Nothing but what the client has sent: 20 questions, 19 answers.
+    let requests = api.messages();
+    assert_eq!(requests.len(), 20);
+    let messages = requests[19].body["messages"].as_array().expect("a list");
+    let messages: Vec<&Value> = messages.iter().filter(|message| message["role"] != "system").collect();
+    assert_eq!(messages.len(), 39);
+    for (at, message) in messages.iter().enumerate() {
+        let text = match &message["content"] {
+            Value::String(text) => text.as_str(),
+            blocks => {
+                assert_eq!(blocks.as_array().expect("blocks").len(), 1);
+                blocks[0]["text"].as_str().expect("a text")
+            }
+        };
+        let sent = &told["messages"][at];
+        assert_eq!((&message["role"], &json!(text)), (&sent["role"], &sent["content"]), "message {at}");
+    }
+    server.keeps_only(&site).await;
+    assert_eq!(server.terminate().await.code(), Some(0));
+    assert_eq!(site.children(), [], "the server takes them with it");
 }
 
 #[tokio::test]
@@ -206,7 +235,7 @@ async fn leaving_ends_the_turn_while_the_client_lives_on() {
     assert_eq!(api.messages().len(), 3);
     server.load_is(0, 0).await;
     process::until("the model is left alone", || api.active() == 0).await;
-    assert_eq!(site.children(), []);
+    server.keeps_only(&site).await;
     script.nudge().await;
     script.end().await;
 }

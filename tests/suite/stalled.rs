@@ -47,9 +47,13 @@ async fn stall(address: SocketAddr, method: &str, path: &str, body: &str) -> Tcp
 }
 
 async fn scene() -> (Site, Server) {
-    let site = Site::fake().repository().env("MAX_CONCURRENCY", "4").env("WRITE_STALL_SECONDS", "1");
+    let site = Site::fake().repository().env("MAX_CONCURRENCY", "4").env("POOL_PROCESSES", "4");
+    let site = site.env("WRITE_STALL_SECONDS", "1");
     let server = site.start().await;
-    assert_eq!(server.chat("[[text warm]]").await.answer(), "warm");
+    // As many processes as it will ever keep.
+    for _ in 0..4 {
+        assert_eq!(server.chat("[[text warm]]").await.answer(), "warm");
+    }
     server.load_is(0, 0).await;
     (site, server)
 }
@@ -57,7 +61,7 @@ async fn scene() -> (Site, Server) {
 /// Everything is as it was: slots, processes, workspaces, threads, files.
 async fn assert_as_before(site: &Site, server: &Server, before: Held) {
     server.load_is(0, 0).await;
-    process::until("nothing runs", || site.children().is_empty()).await;
+    server.keeps_only(site).await;
     process::until("the workspaces are gone", || site.workspaces().is_empty()).await;
     process::until("threads and files are back", || {
         let now = held(server);

@@ -72,7 +72,7 @@ async fn a_refused_credential_is_told_at_once_and_is_not_the_callers_401() {
     assert!(job["error"].as_str().is_some_and(|error| error.contains("credential")), "{job}");
     asked_once();
     server.load_is(0, 0).await;
-    assert_eq!(site.children(), []);
+    server.keeps_only(&site).await;
 }
 
 #[tokio::test]
@@ -178,5 +178,5 @@ async fn a_model_that_falls_silent_is_a_time_limit_and_leaves_nothing() {
     assert_eq!(said.error(), expected, "{said:?}");
     assert_eq!(stream, ("word0 word1 ".to_owned(), End::Failed(json!("timeout"))));
     server.load_is(0, 0).await;
-    assert_eq!(site.children(), []);
+    server.keeps_only(&site).await;
 }

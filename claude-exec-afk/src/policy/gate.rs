@@ -73,6 +73,10 @@ pub enum Gate {
     TotalBudget,
     /// Another issue of its repository is being worked on.
     RepoBusy(RunId),
+    /// Another deployment's run holds the repository.
+    LockedBy(RunId),
+    /// Whether another deployment holds the repository could not be found out.
+    LockUnknown(Reason),
     /// A more urgent issue of its repository goes first.
     Behind(IssueKey),
     /// As many runs as are allowed are going on.
@@ -121,6 +125,10 @@ impl fmt::Display for Gate {
             Self::DayBudget => f.write_str("today's budget of its repository is spent (AFK_BUDGET_REPO_DAY_USD)"),
             Self::TotalBudget => f.write_str("the whole budget is spent (AFK_BUDGET_TOTAL_USD)"),
             Self::RepoBusy(run) => write!(f, "run {run} is working in its repository; runs in one repository are one after another"),
+            Self::LockedBy(run) => write!(f, "run {run} of another deployment holds its repository"),
+            Self::LockUnknown(reason) => {
+                write!(f, "whether another deployment holds its repository is unknown: {reason}")
+            }
             Self::Behind(key) => write!(f, "{key} of the same repository is more urgent"),
             Self::Full(limit) => write!(f, "{limit} runs are going on already (AFK_MAX_RUNNING)"),
         }

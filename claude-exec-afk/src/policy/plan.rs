@@ -8,8 +8,8 @@ use super::Gate;
 use super::trust::trust;
 use crate::config::Config;
 use crate::issue::Issue;
-use crate::names::{IssueKey, Repo};
-use crate::run::{Claimed, Mode, Room, Row, Verdict};
+use crate::names::{IssueKey, Repo, RunId};
+use crate::run::{Claimed, Holder, Mode, Room, Row, Verdict};
 use crate::seen::Seen;
 
 /// Everything that a plan is made from.
@@ -34,6 +34,8 @@ pub struct RepoView {
     pub trunk: Seen<Verdict>,
     /// What the budgets leave.
     pub room: Room,
+    /// Who holds its lock: nobody, a run of this ledger, or someone else.
+    pub holder: Seen<Holder>,
 }
 
 /// What to start, and why nothing else.
@@ -212,6 +214,13 @@ fn pass(
     if let Some(row) = busy {
         return Err(Gate::RepoBusy(row.run.clone()));
     }
+    match &view.holder {
+        Seen::Absent => {}
+        // Left behind by a run that is over: whoever claims takes it over.
+        Seen::Known(holder) if runs.over.contains(&holder.run) => {}
+        Seen::Known(holder) => return Err(Gate::LockedBy(holder.run.clone())),
+        Seen::Unknown(reason) => return Err(Gate::LockUnknown(reason.clone())),
+    }
     Ok(Claimed {
         title: Arc::from(issue.title.as_str()),
         labeller: Arc::from(labelling.actor.as_str()),
@@ -247,14 +256,17 @@ fn distinct(issues: &[Issue]) -> (BTreeMap<&IssueKey, &Issue>, HashSet<&IssueKey
 struct Runs<'a> {
     busy: HashMap<&'a Repo, &'a Row>,
     last: HashMap<&'a IssueKey, &'a Row>,
+    over: HashSet<&'a RunId>,
 }
 
 impl<'a> Runs<'a> {
     fn new(rows: &'a [Row]) -> Self {
-        let mut runs = Self { busy: HashMap::new(), last: HashMap::new() };
+        let mut runs = Self { busy: HashMap::new(), last: HashMap::new(), over: HashSet::new() };
         for row in rows {
             if row.state.is_busy() {
                 runs.busy.insert(&row.issue.repo, row);
+            } else {
+                runs.over.insert(&row.run);
             }
             let last = runs.last.entry(&row.issue).or_insert(row);
             if (row.claimed, &row.run) > (last.claimed, &last.run) {

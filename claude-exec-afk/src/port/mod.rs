@@ -40,6 +40,6 @@ pub use agent::{Accepted, Agent, Permit, Start, Task, Turn};
 pub use bell::{Bell, Notice, NoticeKind, Receipt};
 pub use ci::Ci;
 pub use deploy::Deploy;
-pub use lock::{Lock, Taken};
+pub use lock::{Lock, Taken, takeover_after};
 pub use remote::{Remote, Work};
 pub use tracker::{IssueText, LabelChange, Listing, Tracker};

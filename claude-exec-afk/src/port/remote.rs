@@ -10,8 +10,8 @@ use crate::seen::Seen;
 ///
 /// # Contract
 ///
-/// 1. A commit belongs to a run when its message carries the trailer that the prompt asks for
-///    ([`words::TRAILER`](crate::words::TRAILER)) with the run's id.
+/// 1. A commit belongs to a run when the last paragraph of its message has the line that the prompt asks for:
+///    [`words::TRAILER`](crate::words::TRAILER), a colon, a space and the run's id.
 /// 2. [`Head::Pushed`] is the newest such commit that is in the branch, as the remote itself says now.
 /// 3. [`Head::Diverged`] is said only when [`Work::pushed`] was given and is, for certain, no longer in the
 ///    branch.

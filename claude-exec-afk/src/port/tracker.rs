@@ -19,7 +19,9 @@ use crate::seen::Seen;
 /// 3. [`issue`](Self::issue) reads one issue whole, by its own endpoint and never from a search: labels, who
 ///    labelled it and what they may do, blockers with their real state. What it cannot read is unknown, field
 ///    by field.
-/// 4. Labels, comment and closing are set to a state, not changed by a step: repeating is harmless.
+/// 4. A labelling by our own account is reported with [`Permission::None`](crate::issue::Permission::None): the
+///    loop must not authorise itself.
+/// 5. Labels, comment and closing are set to a state, not changed by a step: repeating is harmless.
 pub trait Tracker: Send + Sync {
     /// Lists the open issues with the ready label.
     ///

@@ -13,7 +13,7 @@
 mod effect;
 mod landing;
 mod observation;
-mod outbox;
+mod record;
 mod reminder;
 mod row;
 mod state;
@@ -25,7 +25,7 @@ pub use observation::{
     Activity, CiRun, Deployed, Evidence, Head, Holder, IssueView, Mode, Observation, Proof, Room, Session,
     Verdict,
 };
-pub use outbox::{Delivery, Outbox, is_pending, next, settle};
+pub use record::{Delivery, Record};
 pub use reminder::remind;
 pub use row::{Bell, Claimed, Red, Row};
 pub use state::{Outcome, State, Why};

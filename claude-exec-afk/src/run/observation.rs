@@ -17,7 +17,8 @@ pub struct Observation {
     pub pending: bool,
     /// What the daily and total budgets leave.
     pub room: Room,
-    /// Who holds the lock. Known to be ours means: renewed, or taken, just now.
+    /// Who holds the lock. Known to be ours means: renewed, or taken, just now. One that a run of this ledger left
+    /// behind, which is over, counts as absent: it is there for the taking.
     pub lock: Seen<Holder>,
     /// The issue.
     pub issue: Seen<IssueView>,

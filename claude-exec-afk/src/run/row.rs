@@ -5,8 +5,10 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{Evidence, State};
+use crate::config::Config;
 use crate::money::Usd;
 use crate::names::{Digest, Fence, IssueKey, RunId, Sha};
+use crate::port::LabelChange;
 use crate::time::Now;
 
 /// What the ledger keeps of a run. Everything a decision rests on is here or in the observation.
@@ -141,6 +143,20 @@ impl Row {
     /// work is found again.
     pub fn branch(&self) -> String {
         format!("afk/issue-{}", self.issue.number)
+    }
+
+    /// What its labels have to say, once it is decided. A person's wish and a verdict use up the ready label; a
+    /// halt and a lost race do not.
+    pub fn label_change(&self, config: &Config) -> Option<LabelChange> {
+        let outcome = self.state.outcome()?;
+        let mut change = LabelChange { add: Vec::new(), remove: vec![config.in_progress_label.clone()] };
+        if !outcome.may_start_again() {
+            change.remove.push(config.ready_label.clone());
+        }
+        if outcome.needs_person() {
+            change.add.push(config.human_label.clone());
+        }
+        Some(change)
     }
 
     /// How many turns went into fixing what was red.

@@ -272,6 +272,10 @@ impl Step<'_> {
         {
             self.row.fenced = true;
         }
+        // It may have pushed before it could be stopped; whoever looks has to know.
+        if let (None, Seen::Known(Head::Pushed(sha))) = (&self.row.pushed, &self.seen.head) {
+            self.row.pushed = Some(sha.clone());
+        }
         if !self.seen.pending {
             self.enter(State::Ended(outcome));
         }

@@ -4,19 +4,20 @@ use std::fmt;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
-use claude_exec::brain::{self, Turn};
 use claude_exec::http::RequestId;
 use claude_exec::protocol::Event;
-use claude_exec::{Invocation, Result};
 use futures::future::{BoxFuture, Either};
 use futures::{FutureExt, Stream};
 
 use super::builder::{OpenAi, unix_now};
+use super::queue::{self, Wanted};
+use super::underway::Underway;
 use crate::answer::{Answer, Step};
 use crate::error::ApiError;
 use crate::failure;
-use crate::models::{Model, Workspace};
+use crate::models::Model;
 use crate::plan::Plan;
+use crate::warm::Conversation;
 
 /// The steps of one answer. Dropping it leaves the queue, or stops the process.
 pub(super) struct Answering {
@@ -28,26 +29,38 @@ pub(super) struct Answering {
 }
 
 enum State {
-    /// In the queue, then preparing a checkout, then starting the process.
-    Starting(BoxFuture<'static, Result<Turn, ApiError>>),
-    Running(Turn),
+    /// In the queue, then preparing a checkout, then starting or finding the process.
+    Starting(BoxFuture<'static, Result<Underway, ApiError>>),
+    Running(Underway),
+    /// The answer is whole, and its session goes back before the client can ask for it again.
+    Ending(BoxFuture<'static, ()>, Option<Step>),
     Ended,
 }
 
 impl Answering {
-    /// Begins a turn. `cancelled` comes when its caller wants it to end.
+    /// Begins the turn of `plan`, as one of `conversation` where there is a pool. `cancelled` comes when its caller wants
+    /// it to end.
     pub(super) fn new(
         endpoint: &OpenAi,
         model: &Model,
         plan: Plan,
+        conversation: Option<Conversation>,
         request_id: RequestId,
         cancelled: Option<BoxFuture<'static, ()>>,
     ) -> Self {
         let mut shutdown = endpoint.0.shutdown.subscribe();
-        let workspace = model.workspace();
         let answer = plan.answer();
+        let deadlines = endpoint.0.deadlines;
+        let wanted = match (conversation, &endpoint.0.sessions) {
+            (Some(mut conversation), Some(sessions)) => {
+                conversation.invocation = conversation.invocation.deadlines(deadlines);
+                Wanted::Talk(sessions.clone(), Box::new(conversation))
+            }
+            _ if model.is_agent() => Wanted::Once(Box::new(plan.invocation), model.workspace()),
+            _ => Wanted::Once(Box::new(plan.invocation.deadlines(deadlines)), model.workspace()),
+        };
         Self {
-            state: State::Starting(start(endpoint.clone(), workspace, plan.invocation).boxed()),
+            state: State::Starting(queue::start(endpoint.clone(), wanted).boxed()),
             answer,
             stopped: async move {
                 let down = async {
@@ -73,30 +86,49 @@ impl Answering {
             match &mut self.state {
                 State::Ended => return Poll::Ready(None),
                 State::Starting(starting) => match ready!(starting.poll_unpin(cx)) {
-                    Ok(turn) => self.state = State::Running(turn),
+                    Ok(running) => self.state = State::Running(running),
                     Err(error) => return Poll::Ready(self.end(Step::Failed(error))),
                 },
-                State::Running(turn) => {
-                    let event = ready!(Pin::new(turn).poll_next(cx)).unwrap_or(Event::TurnEnd);
+                State::Running(running) => {
+                    let event = ready!(Pin::new(&mut *running).poll_next(cx)).unwrap_or(Event::TurnEnd);
                     if let Event::Error(error) = &event {
                         tracing::warn!(request_id = %self.request_id, %error, "a turn failed");
                     }
-                    match self.answer.take(event, unix_now) {
-                        None => {}
-                        Some(step @ Step::Done(_)) => return Poll::Ready(self.end(step)),
-                        Some(Step::Failed(error)) => {
+                    let Some(step) = self.answer.take(event, unix_now) else { continue };
+                    if let Underway::Talk(talk) = running {
+                        talk.note(&step);
+                    }
+                    match step {
+                        Step::Done(_) => self.done(step),
+                        Step::Failed(error) => {
                             // Its tools have run: once more would be twice.
                             let error = if self.agent { error.final_answer() } else { error };
                             return Poll::Ready(self.end(Step::Failed(error)));
                         }
-                        step => return Poll::Ready(step),
+                        step => return Poll::Ready(Some(step)),
                     }
+                }
+                State::Ending(ending, step) => {
+                    ready!(ending.poll_unpin(cx));
+                    let step = step.take();
+                    self.state = State::Ended;
+                    return Poll::Ready(step);
                 }
             }
         }
     }
 
-    /// The last step. A turn that has its result ends by itself; the slot is free when it has.
+    fn done(&mut self, step: Step) {
+        let running = std::mem::replace(&mut self.state, State::Ended);
+        let ending = match (running, &step) {
+            (State::Running(Underway::Talk(talk)), Step::Done(done)) => talk.end(done.clone()).boxed(),
+            // A turn that has its result ends by itself; the slot is free when it has.
+            _ => std::future::ready(()).boxed(),
+        };
+        self.state = State::Ending(ending, Some(step));
+    }
+
+    /// The last step, where there is no answer.
     fn end(&mut self, step: Step) -> Option<Step> {
         self.state = State::Ended;
         Some(step)
@@ -121,34 +153,4 @@ impl fmt::Debug for Answering {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Answering").field("request_id", &self.request_id).finish_non_exhaustive()
     }
-}
-
-async fn start(endpoint: OpenAi, workspace: Workspace, invocation: Invocation) -> Result<Turn, ApiError> {
-    let shared = &endpoint.0;
-    let slot = shared.gate.enter().await.map_err(|error| failure::from_queue(&error))?;
-    let start = async {
-        let mut invocation = match &shared.prepare {
-            Some(prepare) => prepare(invocation),
-            None => invocation,
-        };
-        let workspace = match (workspace, &shared.workspaces) {
-            (Workspace::Job, Some(workspaces)) => {
-                let name = uuid::Uuid::new_v4().simple().to_string();
-                let checkout = if workspaces.has_base() {
-                    workspaces.checkout(&name).await?
-                } else {
-                    workspaces.scratch(&name).await?
-                };
-                invocation = invocation.cwd(checkout.path());
-                Some(checkout)
-            }
-            _ => None,
-        };
-        // In this order: the checkout is gone before the next one gets the slot.
-        brain::run_holding(&*shared.executor, &invocation, (workspace, slot)).await
-    };
-    start.await.map_err(|error: claude_exec::Error| {
-        tracing::warn!(%error, "a turn could not be started");
-        failure::from_error(&error)
-    })
 }

@@ -2,10 +2,13 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use claude_exec::brain::pool::Pool;
+use claude_exec::cli::{CliVersion, Verdict};
 use claude_exec::executor::Executor;
 use claude_exec::http::{BodyLimit, Keyring};
+use claude_exec::invocation::Deadlines;
 use claude_exec::jobs::{Gate, Workspaces};
 use claude_exec::store::Store;
 use claude_exec::{Error, Invocation, Result};
@@ -15,6 +18,13 @@ use super::kept::KeptResponses;
 use super::running::Running;
 use crate::models::{Model, Models, Workspace};
 use crate::plan;
+use crate::warm::{Parking, Sessions};
+
+/// Turns that wait for their client's tools: half of a pool's processes.
+const PARKED: usize = 3;
+
+/// How long one waits: a tool takes seconds, a person who is asked some minutes.
+const PARKING_LIMIT: Duration = Duration::from_secs(5 * 60);
 
 /// The endpoint over the CLI: OpenAI's `/v1/chat/completions`, `/v1/responses` and `/v1/models`, and Anthropic's
 /// `/v1/messages`.
@@ -37,6 +47,9 @@ pub(super) struct Shared {
     pub(super) body_limit: BodyLimit,
     pub(super) strict: bool,
     pub(super) prepare: Option<Prepare>,
+    pub(super) sessions: Option<Arc<Sessions>>,
+    pub(super) deadlines: Deadlines,
+    pub(super) queue_limit: Duration,
     pub(super) kept: Option<Arc<KeptResponses>>,
     pub(super) running: Running,
     pub(super) started: u64,
@@ -57,8 +70,52 @@ impl OpenAi {
             body_limit: BodyLimit::default(),
             strict: false,
             prepare: None,
+            pool: None,
+            deadlines: Invocation::conversational("").get_deadlines(),
+            queue_limit: None,
+            parking: (PARKED, PARKING_LIMIT),
             store: None,
         }
+    }
+
+    /// Says which version of the CLI there is, once at the start. It matters with a pool: earlier turns that no process
+    /// remembers are then written into a fresh one as what they are, if this version takes them so. That is known of
+    /// [`TESTED`](claude_exec::cli::TESTED). With any other the feature `self-test` finds it out, with one turn of the CLI against a model API
+    /// on loopback; without it, or where the test fails, and until this was called, they are packed as
+    /// [`carried`](crate::carried) says.
+    ///
+    /// True when they are replayed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future ends the self-test; then they are packed.
+    pub async fn use_cli(&self, version: CliVersion) -> bool {
+        let Some(sessions) = &self.0.sessions else { return false };
+        let replays = match version.verdict() {
+            Verdict::Tested => true,
+            _ => self.self_test().await,
+        };
+        tracing::info!(%version, replays, "earlier turns of a conversation");
+        sessions.set_replays(replays);
+        replays
+    }
+
+    #[cfg(feature = "self-test")]
+    async fn self_test(&self) -> bool {
+        let invocation = plan::plain(String::new().into(), "sonnet");
+        let invocation = match &self.0.prepare {
+            Some(prepare) => prepare(invocation),
+            None => invocation,
+        };
+        super::self_test::holds(&*self.0.executor, invocation).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "the self-test could not be run to its end");
+            false
+        })
+    }
+
+    #[cfg(not(feature = "self-test"))]
+    async fn self_test(&self) -> bool {
+        false
     }
 
     /// Ends every turn, and refuses new ones: streams end with an error object, other requests with a 503.
@@ -66,6 +123,9 @@ impl OpenAi {
     /// For the end of a server's grace period. May be called again.
     pub fn shutdown(&self) {
         self.0.shutdown.send_replace(true);
+        if let Some(sessions) = &self.0.sessions {
+            sessions.parking.clear();
+        }
     }
 }
 
@@ -97,7 +157,11 @@ pub struct OpenAiBuilder {
     body_limit: BodyLimit,
     strict: bool,
     prepare: Option<Prepare>,
+    pool: Option<Pool>,
+    deadlines: Deadlines,
+    queue_limit: Option<Duration>,
     store: Option<Arc<dyn Store>>,
+    parking: (usize, Duration),
 }
 
 impl OpenAiBuilder {
@@ -139,8 +203,38 @@ impl OpenAiBuilder {
         self
     }
 
-    /// Has the last word on each turn's invocation: the CLI's program, variables, the directory it runs in,
-    /// time limits. A checkout's directory is set after it.
+    /// Keeps the processes of plain models' conversations in `pool` between their turns, so that the next turn of a
+    /// conversation is said to the process that gave the last answer. Default is a process for each turn.
+    ///
+    /// Its executor is to be the endpoint's own. Who shuts the endpoint down shuts the pool down too.
+    pub fn pool(mut self, pool: Pool) -> Self {
+        self.pool = Some(pool);
+        self
+    }
+
+    /// Sets the time limits of plain models' turns; an agent has its own. Default is those of
+    /// [`Invocation::conversational`].
+    pub fn deadlines(mut self, deadlines: Deadlines) -> Self {
+        self.deadlines = deadlines;
+        self
+    }
+
+    /// Sets how long a request may wait for a slot, whatever the gate allows. Default is as long as a plain model's
+    /// turn may take: who would wait longer has hung up.
+    pub fn queue_limit(mut self, limit: Duration) -> Self {
+        self.queue_limit = Some(limit);
+        self
+    }
+
+    /// Bounds the turns whose model waits for the client's tools, and how long each waits. Default is 3, half of what a
+    /// pool has by default, for 5 minutes. Beyond, the oldest one's process ends; its conversation goes on by a replay.
+    pub fn parking(mut self, most: usize, limit: Duration) -> Self {
+        self.parking = (most, limit);
+        self
+    }
+
+    /// Has the last word on each turn's invocation: the CLI's program, variables, the directory it runs in. A
+    /// checkout's directory is set after it.
     pub fn prepare(mut self, prepare: impl Fn(Invocation) -> Invocation + Send + Sync + 'static) -> Self {
         self.prepare = Some(Arc::new(prepare));
         self
@@ -188,6 +282,12 @@ impl OpenAiBuilder {
             body_limit: self.body_limit,
             strict: self.strict,
             prepare: self.prepare,
+            sessions: self.pool.map(|pool| {
+                let (most, limit) = self.parking;
+                Arc::new(Sessions::new(pool, Parking::new(most, limit)))
+            }),
+            deadlines: self.deadlines,
+            queue_limit: self.queue_limit.unwrap_or(self.deadlines.total),
             kept: self.store.map(|store| Arc::new(KeptResponses::new(store))),
             running: Running::default(),
             started: unix_now(),

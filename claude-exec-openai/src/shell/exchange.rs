@@ -24,6 +24,7 @@ use crate::models::Model;
 use crate::plan::{Plan, plan};
 use crate::relay::Relay;
 use crate::stamp::Stamp;
+use crate::warm::Conversation;
 
 /// The response header that names what was not honoured.
 pub const IGNORED: HeaderName = HeaderName::from_static("x-claude-exec-ignored");
@@ -35,6 +36,7 @@ pub const STRICT: HeaderName = HeaderName::from_static("x-claude-exec-strict");
 struct Asked<'m> {
     model: &'m Model,
     plan: Plan,
+    conversation: Option<Conversation>,
     stream: bool,
     wire: Box<dyn Wire>,
 }
@@ -56,12 +58,14 @@ where
     let mut limits = None;
     let mut ignored = None;
     let answered = async {
-        let Asked { model, plan, stream, mut wire } = understand(&endpoint, request, caller, api).await?;
+        let Asked { model, plan, conversation, stream, mut wire } =
+            understand(&endpoint, request, caller, api).await?;
         if let Some(record) = &mut record {
             record.asked(model.name(), stream, &plan.ignored);
         }
         ignored = plan.ignored.header();
-        let answering = Answering::new(&endpoint, model, plan, request_id.clone(), wire.cancelled());
+        let answering =
+            Answering::new(&endpoint, model, plan, conversation, request_id.clone(), wire.cancelled());
         let steps = wire.steps(answering);
         if stream {
             let relay = Relay::new(wire.envelope());
@@ -114,13 +118,21 @@ where
     if endpoint.0.strict || is_strict(&head.headers) {
         plan.ignored.refuse()?;
     }
+    let caller = caller.as_ref().map(KeyName::as_str);
+    let conversation = endpoint.0.sessions.as_ref().and_then(|_| Conversation::of(&request, model, caller));
+    if conversation.is_none() && request.offers_tools() {
+        return Err(ApiError::unsupported(
+            "tools",
+            "this server keeps no processes, and tools need one that waits",
+        ));
+    }
     let stamp = Stamp {
         id: format!("{}{}", api.id_prefix(), uuid::Uuid::new_v4().simple()),
         created: unix_now(),
         model: model.name().to_owned(),
     };
     // The prompt is in the plan now: a long answer need not hold a long conversation twice.
-    Ok(Asked { model, plan, stream: request.stream, wire: wire(stamp) })
+    Ok(Asked { model, plan, conversation, stream: request.stream, wire: wire(stamp) })
 }
 
 async fn collect(mut steps: Steps, limits: &mut Option<Limits>) -> Result<Whole, ApiError> {

@@ -5,12 +5,17 @@ mod builder;
 mod exchange;
 mod frames;
 mod kept;
+mod queue;
 mod record;
 mod respond;
 mod responses;
 mod route;
 mod running;
+#[cfg(feature = "self-test")]
+mod self_test;
 mod service;
+mod talk;
+mod underway;
 mod wire;
 
 pub use builder::{OpenAi, OpenAiBuilder};

@@ -2,13 +2,18 @@
 
 use std::collections::VecDeque;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use super::limits::Clock;
-use super::order::{Saying, Wish};
+use super::order::{Ending, Saying, Wish};
+use crate::error::{Error, Result};
 use crate::invocation::Held;
-use crate::protocol::Event;
+use crate::protocol::{Event, Outcome};
+use crate::text;
+
+/// How much of an answer is kept for the history: a long book.
+const MAX_SAID_BYTES: usize = 4 * 1024 * 1024;
 
 pub(super) struct Active {
     pub(super) events: mpsc::Sender<Event>,
@@ -16,6 +21,9 @@ pub(super) struct Active {
     pub(super) clock: Clock,
     pub(super) held: Option<Held>,
     pub(super) message_id: String,
+    ended: Option<oneshot::Sender<Ending>>,
+    said: String,
+    result: Option<Result<Box<Outcome>>>,
     pending: VecDeque<Event>,
     settled: bool,
     over: bool,
@@ -46,6 +54,9 @@ impl Active {
             clock: Clock::new(saying.deadlines, now),
             held: saying.held,
             message_id: saying.message_id,
+            ended: saying.ended,
+            said: String::new(),
+            result: None,
             pending: VecDeque::new(),
             settled: false,
             over: false,
@@ -54,13 +65,32 @@ impl Active {
 
     /// Adds an event, while the turn has not had its last word.
     pub(super) fn pass_on(&mut self, event: Event) {
-        if !self.settled {
-            self.pending.push_back(event);
+        if self.settled {
+            return;
         }
+        match &event {
+            _ if self.ended.is_none() => {}
+            Event::Text(said) if said.parent.is_none() && self.said.len() < MAX_SAID_BYTES => {
+                self.said += &said.text;
+            }
+            Event::Restarted(void) if void.parent.is_none() => {
+                let kept = self.said.len().saturating_sub(void.text_bytes);
+                self.said.truncate(text::start(&self.said, kept).len());
+            }
+            _ => {}
+        }
+        self.pending.push_back(event);
     }
 
     /// The turn's last word: a result, an error, or its cancellation; only the first one counts.
     pub(super) fn settle(&mut self, event: Event) {
+        if !self.settled && self.ended.is_some() {
+            self.result = Some(match &event {
+                Event::Finished(outcome) => Ok(outcome.clone()),
+                Event::Error(error) => Err(error.clone()),
+                _ => Err(Error::stopped()),
+            });
+        }
         self.pass_on(event);
         self.settled = true;
     }
@@ -75,6 +105,10 @@ impl Active {
             self.settled = true;
             self.over = true;
             self.pending.push_back(Event::TurnEnd);
+            if let Some(ended) = self.ended.take() {
+                let result = self.result.take().unwrap_or_else(|| Err(Error::stopped()));
+                let _left = ended.send(Ending { result, said: std::mem::take(&mut self.said) });
+            }
         }
     }
 

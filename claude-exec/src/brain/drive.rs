@@ -158,7 +158,6 @@ impl Driver {
                     self.leave();
                 }
                 Next::Order(Order::Ask(question)) => self.ask(question),
-                Next::Order(Order::Write(line)) => self.write(line),
                 Next::Order(Order::Reply { request_id, line, done }) => {
                     let _left = done.send(self.reply(&request_id, line));
                 }
@@ -202,7 +201,10 @@ impl Driver {
         if let Some(id) = &saying.settings {
             self.questions.add(id.clone(), Asked::settings(now, SETTINGS_LIMIT));
         }
-        self.turn = Some(Active::new(saying, now));
+        if let Some(before) = self.turn.replace(Active::new(saying, now)) {
+            // It is over, and its caller has not taken all of it yet.
+            tokio::spawn(before.into_rest().deliver());
+        }
         if let (Some(reason), Some(turn)) = (&self.reason, &mut self.turn) {
             turn.settle(Event::Error(reason.clone())); // it retired while the message was on its way
         }

@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::error::{Error, Result};
 use crate::invocation::{Deadlines, Held};
-use crate::protocol::{Event, McpServer};
+use crate::protocol::{Event, McpServer, Outcome};
 
 /// Orders that may wait for the driver, which is never long away; then who gives one waits.
 const ORDERS_AHEAD: usize = 16;
@@ -33,14 +33,23 @@ pub(super) struct Saying {
     pub(super) deadlines: Deadlines,
     pub(super) events: mpsc::Sender<Event>,
     pub(super) wishes: watch::Receiver<Wish>,
+    /// Who is told of the end, whether the events are read or not.
+    pub(super) ended: Option<oneshot::Sender<Ending>>,
+}
+
+/// What a turn came to.
+#[derive(Debug)]
+#[cfg_attr(not(feature = "store"), expect(dead_code, reason = "conversations read it"))]
+pub(super) struct Ending {
+    pub(super) result: Result<Box<Outcome>>,
+    /// The answer as far as it was said.
+    pub(super) said: String,
 }
 
 /// What anyone with a handle may ask.
 pub(super) enum Order {
     /// A control request, and who waits for its answer.
     Ask(Question),
-    /// A line that nothing answers.
-    Write(Bytes),
     /// The answer to a control request of the CLI's.
     Reply { request_id: String, line: Bytes, done: oneshot::Sender<Result<()>> },
 }
@@ -120,11 +129,6 @@ pub(super) async fn reply(orders: &mpsc::Sender<Order>, request_id: &str, line: 
     let order = Order::Reply { request_id: request_id.to_owned(), line, done };
     orders.send(order).await.map_err(|_| gone())?;
     answered.await.unwrap_or_else(|_| Err(gone()))
-}
-
-/// Has the driver write a line that nothing answers.
-pub(super) async fn write(orders: &mpsc::Sender<Order>, line: Bytes) -> Result<()> {
-    orders.send(Order::Write(line)).await.map_err(|_| gone())
 }
 
 fn gone() -> Error {

@@ -1,5 +1,6 @@
 //! One turn: an invocation run to its end, as a stream of events.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -21,6 +22,10 @@ use crate::protocol::{Event, Outcome, Reply, Request};
 
 /// Events that may wait for the caller; then the process is held back.
 const EVENTS_AHEAD: usize = 128;
+
+/// Events looked at before a turn is taken to have begun.
+#[cfg(feature = "store")]
+const MAX_AHEAD: usize = 64;
 
 /// Runs `invocation` on `executor` as one turn.
 ///
@@ -108,6 +113,8 @@ pub struct Turn {
     events: mpsc::Receiver<Event>,
     handle: TurnHandle,
     result: Option<Result<Box<Outcome>>>,
+    /// The first events, looked at before their time.
+    ahead: VecDeque<Event>,
     /// What keeps the process of a single turn.
     #[expect(dead_code, reason = "it is there to be dropped")]
     owner: Option<mpsc::Sender<Saying>>,
@@ -124,9 +131,10 @@ impl Turn {
         let (events, receiver) = mpsc::channel(EVENTS_AHEAD);
         let (wish, wishes) = watch::channel(Wish::GoOn);
         let message_id = message_id.hyphenated().to_string();
-        let saying = Saying { lines, settings: None, held: None, message_id, deadlines, events, wishes };
+        let saying =
+            Saying { lines, settings: None, held: None, message_id, deadlines, events, wishes, ended: None };
         let handle = TurnHandle { wish: Arc::new(wish), orders: bridle.orders.clone() };
-        (Self { events: receiver, handle, result: None, owner: None }, saying)
+        (Self { events: receiver, handle, result: None, ahead: VecDeque::new(), owner: None }, saying)
     }
 
     /// A turn that could not begin.
@@ -136,6 +144,24 @@ impl Turn {
             let _fits = saying.events.try_send(event);
         }
         turn
+    }
+
+    /// Waits until the turn has begun, and leaves all its events to be read; false when its process ended before:
+    /// nobody heard the message then. What the process had still to say of the turn before does not count.
+    #[cfg(feature = "store")]
+    pub(super) async fn has_begun(&mut self) -> bool {
+        while let Some(event) = self.events.recv().await {
+            let is_aside = matches!(event, Event::Other(_) | Event::Noise(_) | Event::RateLimit(_));
+            let is_death = matches!(&event, Event::Error(error) if error.exit().is_some());
+            self.ahead.push_back(event);
+            if is_death {
+                return false;
+            }
+            if !is_aside || self.ahead.len() == MAX_AHEAD {
+                break;
+            }
+        }
+        true
     }
 
     /// What the turn came to, as far as its events were read.
@@ -176,7 +202,10 @@ impl Stream for Turn {
     type Item = Event;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Event>> {
-        let event = std::task::ready!(self.events.poll_recv(context));
+        let event = match self.ahead.pop_front() {
+            Some(event) => Some(event),
+            None => std::task::ready!(self.events.poll_recv(context)),
+        };
         match &event {
             Some(Event::Finished(outcome)) => self.result = Some(Ok(outcome.clone())),
             Some(Event::Error(error)) => self.result = Some(Err(error.clone())),

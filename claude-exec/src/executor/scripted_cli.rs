@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
@@ -37,6 +37,7 @@ struct Shared {
     answer: Box<dyn Fn(&Said) -> Answer + Send + Sync>,
     sessions: Mutex<HashMap<String, Vec<(String, String)>>>,
     starts: Mutex<Vec<Command>>,
+    lives: Mutex<Vec<Weak<Mutex<Life>>>>,
 }
 
 /// A user message, as the answering closure sees it.
@@ -57,19 +58,30 @@ pub struct Said {
     pub env: HashMap<String, String>,
 }
 
+/// What an answered control request leads to.
+#[derive(Clone)]
+struct Then(Arc<dyn Fn(&Value) -> Answer + Send + Sync>);
+
+impl fmt::Debug for Then {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Then")
+    }
+}
+
 /// What the scripted CLI does in answer to a message.
 #[derive(Debug, Clone, Default)]
 #[must_use]
 pub struct Answer {
     steps: VecDeque<Step>,
     text: String,
+    failure: Option<u16>,
 }
 
 #[derive(Debug, Clone)]
 enum Step {
     Line(Value),
-    /// A control request, by its `request`; goes on when it is answered.
-    Ask(Value),
+    /// A control request, by its `request`; goes on when it is answered, with what the answer leads to.
+    Ask(Value, Option<Then>),
     Hang,
     Exit(i32),
 }
@@ -95,7 +107,17 @@ impl Answer {
 
     /// Sends a control request such as `{"subtype":"can_use_tool",…}`, and waits for its answer.
     pub fn ask(mut self, request: Value) -> Self {
-        self.steps.push_back(Step::Ask(request));
+        self.steps.push_back(Step::Ask(request, None));
+        self
+    }
+
+    /// As [`ask`](Self::ask), and goes on with what `then` makes of the answer: the `response` of its control response.
+    pub fn ask_then(
+        mut self,
+        request: Value,
+        then: impl Fn(&Value) -> Answer + Send + Sync + 'static,
+    ) -> Self {
+        self.steps.push_back(Step::Ask(request, Some(Then(Arc::new(then)))));
         self
     }
 
@@ -111,6 +133,12 @@ impl Answer {
         self
     }
 
+    /// Fails, as the model API's refusal with this status does.
+    pub fn fail(mut self, status: u16) -> Self {
+        self.failure = Some(status);
+        self
+    }
+
     /// Writes a line of stream-json.
     pub fn line(mut self, line: Value) -> Self {
         self.steps.push_back(Step::Line(line));
@@ -121,8 +149,12 @@ impl Answer {
 impl ScriptedCli {
     /// A CLI that answers with what `answer` makes of each message.
     pub fn new(answer: impl Fn(&Said) -> Answer + Send + Sync + 'static) -> Self {
-        let shared =
-            Shared { answer: Box::new(answer), sessions: Mutex::default(), starts: Mutex::default() };
+        let shared = Shared {
+            answer: Box::new(answer),
+            sessions: Mutex::default(),
+            starts: Mutex::default(),
+            lives: Mutex::default(),
+        };
         Self { shared: Arc::new(shared) }
     }
 
@@ -134,6 +166,20 @@ impl ScriptedCli {
     /// The commands started so far, in order.
     pub fn starts(&self) -> Vec<Command> {
         lock(&self.shared.starts).clone()
+    }
+
+    /// Kills every process, as SIGKILL does.
+    pub fn kill_all(&self) {
+        for life in std::mem::take(&mut *lock(&self.shared.lives)) {
+            if let Some(life) = life.upgrade() {
+                Handle(life).tell(|life| life.killed = true);
+            }
+        }
+    }
+
+    /// Loses all sessions, as when their files are removed.
+    pub fn lose_sessions(&self) {
+        lock(&self.shared.sessions).clear();
     }
 
     /// What was said in a session: role and text.
@@ -173,6 +219,10 @@ impl Executor for ScriptedCli {
         }
         life.stdin_closed = !matches!(command.stdin, super::Stdin::Open(_));
         let life = Arc::new(Mutex::new(life));
+        let mut lives = lock(&self.shared.lives);
+        lives.retain(|life| life.strong_count() > 0);
+        lives.push(Arc::downgrade(&life));
+        drop(lives);
         let output = play(Arc::clone(&life)).boxed();
         future::ready(Ok(Process { output, control: Arc::new(Handle(life)) })).boxed()
     }
@@ -194,6 +244,7 @@ struct Life {
     asks: u64,
     stdin_closed: bool,
     stopped: bool,
+    killed: bool,
     ended: bool,
     waker: Option<Waker>,
 }
@@ -202,7 +253,7 @@ struct Turn {
     id: String,
     user: String,
     answer: Answer,
-    waits_for: Option<String>,
+    waits_for: Option<(String, Option<Then>)>,
 }
 
 impl Life {
@@ -222,6 +273,7 @@ impl Life {
             asks: 0,
             stdin_closed: false,
             stopped: false,
+            killed: false,
             ended: false,
             waker: None,
         }
@@ -281,8 +333,16 @@ impl Life {
             "control_request" => self.control(&line),
             "control_response" => {
                 let id = line["response"]["request_id"].as_str();
-                if let Some(turn) = self.turn.as_mut().filter(|turn| turn.waits_for.as_deref() == id) {
-                    turn.waits_for = None;
+                let Some(turn) = &mut self.turn else { return };
+                if turn.waits_for.as_ref().map(|(waits_for, _)| waits_for.as_str()) != id {
+                    return;
+                }
+                if let Some((_, Some(Then(then)))) = turn.waits_for.take() {
+                    let Answer { steps, text, failure } = then(&line["response"]["response"]);
+                    turn.answer.steps =
+                        steps.into_iter().chain(std::mem::take(&mut turn.answer.steps)).collect();
+                    turn.answer.text += &text;
+                    turn.answer.failure = failure.or(turn.answer.failure);
                 }
             }
             _ => {}
@@ -359,10 +419,10 @@ impl Life {
             }
             match turn.answer.steps.pop_front() {
                 Some(Step::Line(line)) => self.say(&line),
-                Some(Step::Ask(request)) => {
+                Some(Step::Ask(request, then)) => {
                     let id = format!("ask-{}", self.asks);
                     self.asks += 1;
-                    turn.waits_for = Some(id.clone());
+                    turn.waits_for = Some((id.clone(), then));
                     self.say(&json!({"type": "control_request", "request_id": id, "request": request}));
                 }
                 Some(Step::Hang) => {
@@ -425,6 +485,13 @@ impl Life {
             self.say(&json!({"type": "stream_event", "event": event, "parent_tool_use_id": null}));
         }
         self.remember("user", turn.user);
+        if let Some(status) = turn.answer.failure {
+            // The CLI calls that a success, and says so on top.
+            let text = format!("API Error: {status}");
+            let result = json!({"subtype": "success", "is_error": true, "result": text,
+                "api_error_status": status, "terminal_reason": "api_error", "num_turns": 1});
+            return self.result(&turn.id, result);
+        }
         self.remember("assistant", turn.answer.text.clone());
         let words = turn.answer.text.split_whitespace().count();
         self.result(
@@ -438,6 +505,11 @@ impl Life {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame>>> {
         if self.ended {
             return Poll::Ready(None);
+        }
+        if self.killed {
+            self.ended = true;
+            let exit = Exit { signal: Some(9), ..Exit::default() };
+            return Poll::Ready(Some(Ok(Frame::Exit(exit))));
         }
         if self.stopped {
             self.ended = true;
@@ -499,7 +571,7 @@ impl Handle {
 impl Control for Handle {
     fn write(&self, data: Bytes) -> BoxFuture<'_, io::Result<()>> {
         let written = self.tell(|life| {
-            if life.stdin_closed || life.ended || life.stopped {
+            if life.stdin_closed || life.ended || life.stopped || life.killed {
                 return Err(io::ErrorKind::BrokenPipe.into());
             }
             life.read(&data);

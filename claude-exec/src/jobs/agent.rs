@@ -18,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::executor::Executor;
 use crate::invocation::Invocation;
 use crate::protocol::{Event, Outcome};
+use crate::text;
 
 /// Bytes of the agent's final text that are kept: a report of hundreds of pages.
 pub const RESULT_LIMIT: usize = 1024 * 1024;
@@ -191,7 +192,7 @@ fn ending(outcome: Result<Outcome>) -> Ending {
 }
 
 fn report(outcome: &Outcome, exit_code: i32) -> JobReport {
-    let text = beginning(&outcome.text, RESULT_LIMIT);
+    let text = text::start(&outcome.text, RESULT_LIMIT);
     JobReport {
         exit_code: Some(exit_code),
         output: Some(vec![result_line(outcome, text)]),
@@ -206,12 +207,6 @@ fn report(outcome: &Outcome, exit_code: i32) -> JobReport {
         total_cost_usd: outcome.total_cost_usd,
         stale_workspace: None,
     }
-}
-
-/// The first characters of `text` that fit into `limit` bytes.
-fn beginning(text: &str, limit: usize) -> &str {
-    let end = (0..=limit.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
-    &text[..end.unwrap_or(0)]
 }
 
 /// The line that `claude -p --output-format json` prints, as far as callers of the original service read it.

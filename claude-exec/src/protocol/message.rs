@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use super::event::Restarted;
 use super::outcome::Usage;
+use crate::text;
 
 /// Sub-agents remembered at a time: more than any CLI runs beside each other; a forgotten one could at worst
 /// repeat a text of its own.
@@ -136,11 +137,9 @@ impl Messages {
         let text_bytes = said.iter().map(|said| said.text).sum();
         let thinking_bytes = said.iter().map(|said| said.thinking).sum();
         if parent.is_none() {
-            let mut end = self.answer.len().saturating_sub(text_bytes);
-            while !self.answer.is_char_boundary(end) {
-                end -= 1; // past its limit the answer misses bytes, so the count may end inside a character
-            }
-            self.answer.truncate(end);
+            // Past its limit the answer misses bytes, so the count may end inside a character.
+            let kept = self.answer.len().saturating_sub(text_bytes);
+            self.answer.truncate(text::start(&self.answer, kept).len());
         }
         Some(Restarted { text_bytes, thinking_bytes, parent: parent.map(str::to_owned) })
     }

@@ -2,11 +2,12 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, TableError, WriteTransaction};
+use tokio::sync::oneshot;
 
 use super::file::DatabaseFile;
 use super::{Batch, Entry, SCAN_LIMIT, Store, Written};
@@ -24,7 +25,23 @@ type Table<'a> = TableDefinition<'a, &'static str, &'static [u8]>;
 ///
 /// Its methods run on the blocking threads of the tokio runtime that polls them, and panic outside one.
 #[derive(Clone)]
-pub struct Embedded(Arc<DatabaseFile>);
+pub struct Embedded(Arc<Shared>);
+
+struct Shared {
+    file: DatabaseFile,
+    /// Whoever writes takes all that waits along: one transaction, and one wait for the disk, serves them all.
+    waiting: Mutex<Vec<Waiting>>,
+    writing: Mutex<()>,
+}
+
+/// A batch that is to be written, and who waits for it.
+struct Waiting {
+    batch: Batch,
+    answer: oneshot::Sender<Result<Written>>,
+}
+
+/// The most batches of one transaction: none of them is durable before all are.
+const TOGETHER: usize = 256;
 
 impl Embedded {
     /// Opens the file at `path`, or makes it; its directory must exist. A file that a crash left is repaired.
@@ -36,31 +53,72 @@ impl Embedded {
     pub async fn open(path: impl Into<PathBuf>) -> Result<Self> {
         let path = path.into();
         let file = blocking(move || DatabaseFile::open(path)).await?;
-        Ok(Self(Arc::new(file)))
+        Ok(Self(Arc::new(Shared { file, waiting: Mutex::default(), writing: Mutex::default() })))
     }
 }
 
 impl fmt::Debug for Embedded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Embedded").field("path", &self.0.path).finish_non_exhaustive()
+        f.debug_struct("Embedded").field("path", &self.0.file.path).finish_non_exhaustive()
     }
 }
 
 impl Store for Embedded {
     fn get<'a>(&'a self, space: &'static str, key: &'a str) -> BoxFuture<'a, Result<Option<Bytes>>> {
-        let (file, key) = (Arc::clone(&self.0), key.to_owned());
-        Box::pin(blocking(move || file.read(|database| get(database, space, &key))))
+        let (shared, key) = (Arc::clone(&self.0), key.to_owned());
+        Box::pin(blocking(move || shared.file.read(|database| get(database, space, &key))))
     }
 
     fn scan<'a>(&'a self, space: &'static str, after: &'a str) -> BoxFuture<'a, Result<Vec<Entry>>> {
-        let (file, after) = (Arc::clone(&self.0), after.to_owned());
-        Box::pin(blocking(move || file.read(|database| scan(database, space, &after))))
+        let (shared, after) = (Arc::clone(&self.0), after.to_owned());
+        Box::pin(blocking(move || shared.file.read(|database| scan(database, space, &after))))
     }
 
     fn write(&self, batch: Batch) -> BoxFuture<'_, Result<Written>> {
-        let file = Arc::clone(&self.0);
-        Box::pin(blocking(move || file.write(|database| write(database, &batch))))
+        let shared = Arc::clone(&self.0);
+        Box::pin(async move {
+            let (answer, written) = oneshot::channel();
+            lock(&shared.waiting).push(Waiting { batch, answer });
+            blocking(move || {
+                shared.write_waiting();
+                Ok(())
+            })
+            .await?;
+            written.await.unwrap_or_else(|_| Err(Error::store("using the store", "its thread was stopped")))
+        })
     }
+}
+
+impl Shared {
+    /// Writes what waits, unless another thread has written it meanwhile. Blocks.
+    fn write_waiting(&self) {
+        let _alone = lock(&self.writing);
+        let waiting: Vec<Waiting> = {
+            let mut waiting = lock(&self.waiting);
+            let count = waiting.len().min(TOGETHER);
+            waiting.drain(..count).collect()
+        };
+        if waiting.is_empty() {
+            return;
+        }
+        let done = self.file.write(|database| write(database, waiting.iter().map(|waiting| &waiting.batch)));
+        match done {
+            Ok(written) => {
+                for (waiting, written) in waiting.into_iter().zip(written) {
+                    let _ = waiting.answer.send(Ok(written));
+                }
+            }
+            Err(error) => {
+                for waiting in waiting {
+                    let _ = waiting.answer.send(Err(error.clone()));
+                }
+            }
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn get(database: &Database, space: &str, key: &str) -> Result<Option<Bytes>, redb::Error> {
@@ -91,10 +149,26 @@ fn scan(database: &Database, space: &str, after: &str) -> Result<Vec<Entry>, red
     Ok(entries)
 }
 
-fn write(database: &Database, batch: &Batch) -> Result<Written, redb::Error> {
+/// Applies batches one after another in one transaction: each sees what those before it did.
+fn write<'a>(
+    database: &Database,
+    batches: impl Iterator<Item = &'a Batch>,
+) -> Result<Vec<Written>, redb::Error> {
     let transaction = database.begin_write()?;
-    if !met(&transaction, batch)? {
+    let mut written = Vec::new();
+    for batch in batches {
+        written.push(apply(&transaction, batch)?);
+    }
+    if written.contains(&Written::Applied) {
+        transaction.commit()?;
+    } else {
         transaction.abort()?;
+    }
+    Ok(written)
+}
+
+fn apply(transaction: &WriteTransaction, batch: &Batch) -> Result<Written, redb::Error> {
+    if !met(transaction, batch)? {
         return Ok(Written::Refused);
     }
     for change in &batch.changes {
@@ -104,7 +178,6 @@ fn write(database: &Database, batch: &Batch) -> Result<Written, redb::Error> {
             None => table.remove(change.key.as_str())?,
         };
     }
-    transaction.commit()?;
     Ok(Written::Applied)
 }
 

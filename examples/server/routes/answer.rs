@@ -77,7 +77,7 @@ fn admit(
 }
 
 async fn respond(
-    app: &App,
+    app: &Arc<App>,
     route: Route<'_>,
     caller: &str,
     request: Request<Incoming>,

@@ -1,23 +1,36 @@
 //! `POST /v1/conversational`: one spoken turn of a conversation that goes on.
 
-use claude_exec::http::{Body, json, read_body};
-use claude_exec::invocation::Deadlines;
-use claude_exec::jobs::Slot;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use claude_exec::Error;
+use claude_exec::brain::{Busy, ConversationTurn, Message};
+use claude_exec::http::{Body, event_stream, json, read_body, sse};
 use claude_exec::protocol::Outcome;
-use claude_exec::{Error, Invocation, brain};
 use claude_exec_openai::{ApiError, Model, from_error, from_outcome};
+use futures::{Stream, StreamExt, stream};
+use http::header::{ACCEPT, HeaderMap};
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
+use super::speech::{self, Speech, Step};
 use crate::app::App;
+use crate::phase::Phase;
 
-/// The original's request; other fields are ignored, as it did.
+/// The original's request, and what is newer; other fields are ignored, as it did.
 #[derive(Deserialize)]
 struct Said {
     session_id: String,
-    message: String,
+    message: Option<String>,
     model: Option<String>,
+    /// Answer as server-sent events.
+    #[serde(default)]
+    stream: bool,
+    /// Interrupt the turn under way; without a message that is all.
+    #[serde(default)]
+    interrupt: bool,
 }
 
 /// The original's response.
@@ -28,68 +41,144 @@ struct Reply {
 }
 
 /// Answers one turn.
-pub async fn turn(app: &App, request: Request<Incoming>) -> Response<Body> {
-    match answer(app, request).await {
-        Ok(reply) => json(StatusCode::OK, &reply),
-        Err(error) => error.to_response(),
-    }
+pub async fn turn(app: &Arc<App>, request: Request<Incoming>) -> Response<Body> {
+    answer(app, request).await.unwrap_or_else(|error| error.to_response())
 }
 
-async fn answer(app: &App, request: Request<Incoming>) -> Result<Reply, ApiError> {
+async fn answer(app: &Arc<App>, request: Request<Incoming>) -> Result<Response<Body>, ApiError> {
     let (head, body) = request.into_parts();
     let body = read_body(&head.headers, body, app.body_limit).await.map_err(|error| {
         ApiError::new(error.status().as_u16(), "invalid_request_error", error.to_string())
     })?;
     let said = parse(&body)?;
+    let Some(message) = said.message else {
+        let interrupted = app.brain.interrupt(&said.session_id).map_err(|error| refuse(&error))?;
+        let answer = serde_json::json!({ "session_id": said.session_id, "interrupted": interrupted });
+        return Ok(json(StatusCode::OK, &answer));
+    };
     let model = match app.config.models.resolve(said.model.as_deref())? {
         Model::Plain { cli_name, .. } => cli_name.clone(),
         _ => return Err(ApiError::invalid("model", "an agent does not hold conversations")),
     };
+    let gate = app.gate.clone();
+    let busy = if said.interrupt { Busy::Interrupt } else { Busy::Wait };
+    let message = Message::new(message).model(model).busy(busy).after(async move { gate.enter().await });
     let limit = app.config.conversational_timeout;
-    let invocation = Invocation::conversational(said.message)
-        .program(app.config.claude.clone())
-        .model(model)
-        .deadlines(Deadlines::within(limit));
-    // The seat first: turns that wait for their own conversation take no slot from others.
-    let places = async {
-        let seat = app.conversations.open(&said.session_id).await?;
-        Ok::<(brain::Seat, Slot), Error>((seat, app.gate.enter().await?))
+    let turn = tokio::time::timeout(limit, app.brain.say(&said.session_id, message)).await;
+    let turn = turn.unwrap_or_else(|_| Err(Error::timed_out("waiting for a place", limit)));
+    let speaking = Speaking {
+        turn: turn.map_err(|error| refuse(&error))?,
+        speech: Speech::default(),
+        app: Arc::clone(app),
+        session_id: said.session_id,
     };
-    let (seat, slot) = tokio::time::timeout(limit, places)
-        .await
-        .unwrap_or_else(|_| Err(Error::timed_out("waiting for a place", limit)))
-        .map_err(refuse)?;
-    let turn = seat.say(&app.fleet, invocation, slot).await.map_err(refuse)?;
-    let outcome = turn.outcome().await.map_err(refuse)?;
-    app.metrics.spent(outcome.cost_usd.unwrap_or_default());
-    reply(said.session_id, outcome)
+    if said.stream || wants_events(&head.headers) {
+        let frames = speaking.open().await?;
+        return Ok(event_stream(sse::keep_alive(Box::pin(frames), sse::KEEP_ALIVE_INTERVAL)));
+    }
+    Ok(json(StatusCode::OK, &speaking.whole().await?))
 }
 
 fn parse(body: &[u8]) -> Result<Said, ApiError> {
     let said: Said = serde_json::from_slice(body)
         .map_err(|error| ApiError::new(400, "invalid_request_error", format!("request body: {error}")))?;
-    if said.message.trim().is_empty() {
-        return Err(ApiError::invalid("message", "must not be empty"));
+    match &said.message {
+        Some(message) if message.trim().is_empty() => Err(ApiError::invalid("message", "must not be empty")),
+        None if !said.interrupt => Err(ApiError::invalid("message", "is missing")),
+        _ => Ok(said),
     }
-    Ok(said)
 }
 
-fn reply(session_id: String, outcome: Outcome) -> Result<Reply, ApiError> {
+fn wants_events(headers: &HeaderMap) -> bool {
+    let accepts = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    accepts.flat_map(|value| value.split(',')).any(|kind| kind.trim().starts_with("text/event-stream"))
+}
+
+/// A turn on its way to its caller. Dropping it, as when the caller hangs up, interrupts it.
+struct Speaking {
+    turn: ConversationTurn,
+    speech: Speech,
+    app: Arc<App>,
+    session_id: String,
+}
+
+impl Speaking {
+    /// The next thing to send, or the turn's end.
+    async fn next(&mut self) -> Result<Bytes, Result<Reply, ApiError>> {
+        while let Some(event) = self.turn.next().await {
+            match self.speech.take(event) {
+                Step::Quiet => {}
+                Step::Frame(frame) => return Ok(frame),
+                Step::Ended(end) => return Err(self.end(end)),
+            }
+        }
+        Err(Err(refuse(&Error::stopped())))
+    }
+
+    fn end(&self, end: Result<Box<Outcome>, Error>) -> Result<Reply, ApiError> {
+        match end {
+            Ok(outcome) => {
+                self.app.metrics.spent(outcome.cost_usd.unwrap_or_default());
+                reply(&self.session_id, *outcome)
+            }
+            Err(error) if error.is_stopped() && self.app.phases.now() < Phase::Ending => Err(interrupted()),
+            Err(error) => Err(refuse(&error)),
+        }
+    }
+
+    async fn whole(mut self) -> Result<Reply, ApiError> {
+        loop {
+            if let Err(end) = self.next().await {
+                return end;
+            }
+        }
+    }
+
+    /// Holds the answer's status back until there is something to say, so that what fails before has its own.
+    async fn open(mut self) -> Result<impl Stream<Item = Bytes> + Send, ApiError> {
+        let first = match self.next().await {
+            Ok(frame) => (frame, Some(self)),
+            Err(end) => (last(&Ok(end?)), None),
+        };
+        let rest = |speaking: Option<Self>| async {
+            let mut speaking = speaking?;
+            Some(match speaking.next().await {
+                Ok(frame) => (frame, Some(speaking)),
+                Err(end) => (last(&end), None),
+            })
+        };
+        Ok(stream::iter([first.0]).chain(stream::unfold(first.1, rest)))
+    }
+}
+
+fn last(end: &Result<Reply, ApiError>) -> Bytes {
+    let end = end.as_ref().map(|reply| serde_json::to_value(reply).unwrap_or(Value::Null));
+    speech::last(&end.map_err(Clone::clone))
+}
+
+fn reply(session_id: &str, outcome: Outcome) -> Result<Reply, ApiError> {
     match from_outcome(&outcome) {
-        None => Ok(Reply { session_id, reply: outcome.text }),
+        None => Ok(Reply { session_id: session_id.to_owned(), reply: outcome.text }),
         // The crate's table speaks of chat requests.
         Some(error) if error.param.as_deref() == Some("messages") => Err(error.param("message")),
         Some(error) => Err(error),
     }
 }
 
+fn interrupted() -> ApiError {
+    ApiError::new(409, "invalid_request_error", "the turn was interrupted").code("interrupted")
+}
+
 /// The log has what the caller is not told.
-fn refuse(error: Error) -> ApiError {
+fn refuse(error: &Error) -> ApiError {
     tracing::warn!(%error, "conversational turn failed");
     match error.field() {
         Some("session_id") => ApiError::invalid("session_id", error.to_string()),
         Some("prompt") => ApiError::invalid("message", error.to_string()),
-        _ => from_error(&error),
+        _ if error.is_conflict() => {
+            ApiError::new(409, "invalid_request_error", error.to_string()).code("conflict")
+        }
+        _ => from_error(error),
     }
 }
 
@@ -102,8 +191,11 @@ mod tests {
         let table = [
             (r#"{"session_id":"a","message":"hi"}"#, None),
             (r#"{"session_id":"a","message":"hi","model":null,"more":1}"#, None),
+            (r#"{"session_id":"a","message":"hi","stream":true,"interrupt":true}"#, None),
+            (r#"{"session_id":"a","interrupt":true}"#, None),
             (r#"{"session_id":"a","message":" \n"}"#, Some("must not be empty")),
-            (r#"{"session_id":"a"}"#, Some("missing field `message`")),
+            (r#"{"session_id":"a"}"#, Some("is missing")),
+            (r#"{"message":"hi"}"#, Some("missing field `session_id`")),
             (r#"{"session_id":7,"message":"hi"}"#, Some("invalid type")),
             ("[]", Some("request body:")),
             ("", Some("request body:")),
@@ -115,5 +207,21 @@ mod tests {
                 assert!(error.status == 400 && error.message.contains(words), "{body}: {error}");
             }
         }
+    }
+
+    #[test]
+    fn an_event_stream_is_asked_for_by_its_type() {
+        let table = [
+            ("text/event-stream", true),
+            ("application/json, text/event-stream;q=0.9", true),
+            ("*/*", false),
+            ("application/json", false),
+        ];
+        for (accept, expected) in table {
+            let mut headers = HeaderMap::new();
+            headers.insert(ACCEPT, accept.parse().unwrap());
+            assert_eq!(wants_events(&headers), expected, "{accept}");
+        }
+        assert!(!wants_events(&HeaderMap::new()));
     }
 }

@@ -4,6 +4,7 @@ mod answer;
 mod conversational;
 mod jobs;
 mod request;
+mod speech;
 mod status;
 mod table;
 

@@ -3,6 +3,7 @@
 mod approvals;
 mod contract;
 mod crash;
+mod demo;
 mod faults;
 mod proxy;
 

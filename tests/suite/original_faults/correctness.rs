@@ -78,8 +78,8 @@ async fn c4_streamed_or_not_it_is_the_same_run() {
         assert_eq!(whole["initialize"], stream["initialize"]);
         let env = |report: &Value| {
             let mut env = report["env"].as_object().unwrap().clone();
-            // The one that tells runs apart, and the shell's idea of where it is.
-            env.retain(|name, _| !["CLAUDE_EXEC_RUN", "PWD"].contains(&name.as_str()));
+            // Those that tell runs apart, and the shell's idea of where it is.
+            env.retain(|name, _| !["CLAUDE_EXEC_RUN", "TMPDIR", "PWD"].contains(&name.as_str()));
             env
         };
         assert_eq!(env(&whole), env(&stream), "{model}");

@@ -10,7 +10,7 @@
 //! | S9, on the real CLI | `suite::processes`, `suite::openai_python` |
 //! | S11 detached tasks | does not arise: a tokio task runs whether it is referenced or not |
 //! | S13, X1 on the real CLI | `suite::verbatim` |
-//! | C6 conversations | `suite::conversational`, `claude_exec::brain::conversation` |
+//! | C6 conversations | `suite::conversational`, `claude_exec::brain::Brain` |
 //! | C7 a failed first turn | `suite::conversational` |
 //! | C24 each git step's limit, git-crypt | `claude_exec::jobs`; the rest of it here |
 //! | C27 the place in the queue | `suite::execute`; keep-alive while queued: `claude-exec-openai/tests/shell.rs` |
@@ -29,7 +29,8 @@ use serde_json::Value;
 use crate::support::server::{AGENT, Reply, Server, Site, body_of};
 
 async fn scene() -> (Site, Server) {
-    let site = Site::fake().repository();
+    // A conversation's process waits for the next turn no longer than a test does for it to be gone.
+    let site = Site::fake().repository().env("POOL_IDLE_SECONDS", "1").env("POOL_SPARES", "0");
     let server = site.start().await;
     (site, server)
 }

@@ -13,7 +13,7 @@ const STUBBORN: &str = "[[ignore_sigterm]] [[grandchild]] [[detached]]";
 
 async fn assert_clean(site: &Site, server: &Server) {
     server.load_is(0, 0).await;
-    process::until("nothing runs", || site.children().is_empty()).await;
+    server.keeps_only(site).await;
     process::until("the workspaces are gone", || site.workspaces().is_empty()).await;
 }
 

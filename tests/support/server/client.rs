@@ -198,6 +198,12 @@ pub(super) fn request(
     request.body(Full::new(Bytes::from(body))).expect("the test's headers are valid")
 }
 
+/// Posts with a token of one's own.
+pub(crate) async fn open_as(address: SocketAddr, path: &str, token: &str, body: &Value) -> Streamed {
+    let authorization = format!("Bearer {token}");
+    open(address, request("POST", path, &[("authorization", &authorization)], body.to_string())).await
+}
+
 pub(super) async fn open(address: SocketAddr, request: Request<Full<Bytes>>) -> Streamed {
     let socket = TcpStream::connect(address).await.expect("the server listens");
     let (mut sender, connection) =

@@ -7,7 +7,7 @@ mod repository;
 mod running;
 mod site;
 
-pub(crate) use client::{Reply, Sse, Streamed, body_of, content_of, open_at};
+pub(crate) use client::{Reply, Sse, Streamed, body_of, content_of, open_as, open_at};
 pub(crate) use repository::{AGENT, AGENT_PROMPT, NOTE, Repository};
 pub(crate) use running::{Server, TOKEN};
 pub(crate) use site::Site;

@@ -47,7 +47,7 @@ impl Server {
     pub(crate) fn command(site: &Site) -> Command {
         let mut command = Command::new(Self::binary());
         command
-            .args(["--role", site.role(), "--listen", "127.0.0.1:0"])
+            .args(site.flags())
             .env_clear()
             .envs(site.server_env())
             .current_dir(site.home().work())
@@ -205,6 +205,32 @@ impl Server {
     async fn follow(&self, id: &str, headers: &[(&str, &str)]) -> Streamed {
         let path = format!("/jobs/{id}/events");
         client::open(self.address, client::request("GET", &path, headers, String::new())).await
+    }
+
+    /// The value of one line of `/metrics`.
+    pub(crate) async fn metric(&self, name: &str) -> f64 {
+        let scrape = self.get("/metrics").await.text();
+        let line = scrape.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("no {name} in:\n{scrape}"))
+    }
+
+    /// Waits until nothing of `site` runs but what the server keeps for the turns to come.
+    pub(crate) async fn keeps_only(&self, site: &Site) {
+        let start = Instant::now();
+        loop {
+            let mut counts = [0.0; 5];
+            for (state, count) in ["starting", "spare", "idle", "claimed", "retiring"].iter().zip(&mut counts)
+            {
+                *count = self.metric(&format!("claude_exec_pool_processes{{state=\"{state}\"}}")).await;
+            }
+            let children = site.children();
+            let [starting, spares, idle, claimed, retiring] = counts;
+            if starting + claimed + retiring == 0.0 && children.len() as f64 == spares + idle {
+                return;
+            }
+            assert!(start.elapsed() < PATIENCE, "{counts:?}, and there are {children:?}");
+            tokio::time::sleep(POLL).await;
+        }
     }
 
     pub(crate) async fn health(&self) -> Value {

@@ -22,6 +22,7 @@ pub(crate) struct Site {
     env: BTreeMap<String, String>,
     child_env: Vec<String>,
     role: &'static str,
+    demo: bool,
 }
 
 impl Site {
@@ -30,15 +31,23 @@ impl Site {
         Self::new(Home::new(api), &cli::path())
     }
 
-    /// Servers over the fake CLI, which does what the markers in a prompt say.
+    /// Servers over the fake CLI, which does what the markers in a prompt say, and starts none before it is needed.
     pub(crate) fn fake() -> Self {
         Self::new(Home::with_base_url("http://127.0.0.1:9"), Path::new(env!("CARGO_BIN_EXE_fake-claude")))
+            .env("POOL_SPARES", "0")
     }
 
     fn new(home: Home, program: &Path) -> Self {
         let run = Marker::new(RUN);
-        let site =
-            Self { run, home, repository: None, env: BTreeMap::new(), child_env: Vec::new(), role: "api" };
+        let site = Self {
+            run,
+            home,
+            repository: None,
+            env: BTreeMap::new(),
+            child_env: Vec::new(),
+            role: "api",
+            demo: false,
+        };
         let jobs = site.jobs_dir().display().to_string();
         let program = program.display().to_string();
         let own = site.run.value().to_owned();
@@ -91,8 +100,16 @@ impl Site {
             .env("BREAKGLASS_PVE_HOST", "127.0.0.1:1")
     }
 
-    pub(super) fn role(&self) -> &'static str {
-        self.role
+    /// Servers of the emergency role with its scripted agent and its simulated VM.
+    #[must_use]
+    pub(crate) fn breakglass_demo(self) -> Self {
+        Self { demo: true, ..self.breakglass() }
+    }
+
+    /// What a server of this site is started with.
+    pub(super) fn flags(&self) -> Vec<&'static str> {
+        let demo = if self.demo { &["--demo"][..] } else { &[] };
+        [&["--role", self.role, "--listen", "127.0.0.1:0"], demo].concat()
     }
 
     pub(crate) fn git(&self) -> &Repository {

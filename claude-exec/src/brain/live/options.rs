@@ -90,6 +90,12 @@ impl TurnOptions {
         self
     }
 
+    /// Refuses what no turn can have.
+    #[cfg(feature = "store")]
+    pub(in crate::brain) fn check(&self) -> Result<()> {
+        self.to_env(&BTreeMap::new()).map(drop)
+    }
+
     pub(super) fn get_deadlines(&self) -> Option<Deadlines> {
         self.deadlines
     }

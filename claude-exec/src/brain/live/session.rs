@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::json;
 use serde_json::value::RawValue;
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -16,7 +17,7 @@ use super::limits::Vitals;
 use super::options::TurnOptions;
 use super::spare::{Spare, memory};
 use super::turn::LiveTurn;
-use crate::brain::order::{self, Bridle, Saying};
+use crate::brain::order::{self, Bridle, Ending, Saying};
 use crate::brain::turn::Turn;
 use crate::error::{Error, Result};
 use crate::executor::{Control, Executor};
@@ -38,6 +39,8 @@ pub struct Live {
     base: BTreeMap<String, OsString>,
     /// The settings it has now.
     settings: BTreeMap<&'static str, String>,
+    /// The end of a replayed past, which nothing answers: it goes out with the next message.
+    ahead: Vec<Bytes>,
 }
 
 /// A message of a past that the CLI has not lived through.
@@ -86,21 +89,57 @@ impl Live {
             verbatim: invocation.is_verbatim(),
             base,
             settings,
+            ahead: Vec::new(),
         }
     }
 
     /// Begins a turn. Content or options that no turn can have end it with an error, cost nothing, and leave the
     /// session as it was; so does a process that is gone, but then `finish` gives no session back.
     pub fn say(mut self, content: impl Into<Content>, options: &TurnOptions) -> LiveTurn {
+        let turn = self.begin_saying(&content.into(), options, None);
+        LiveTurn::new(turn, self)
+    }
+
+    /// As [`say`](Self::say), for an owner who gets the session back whether the turn is read or not.
+    #[cfg(feature = "store")]
+    pub(in crate::brain) fn say_apart(
+        mut self,
+        content: &Content,
+        options: &TurnOptions,
+    ) -> (Turn, impl Future<Output = (Ending, Option<Self>)> + Send + use<>) {
+        let (ended, ending) = oneshot::channel();
+        let turn = self.begin_saying(content, options, Some(ended));
+        let back = async move {
+            let ending = ending.await;
+            let ending = ending.unwrap_or_else(|_| Ending {
+                result: Err(self.retired().unwrap_or_else(Error::stopped)),
+                said: String::new(),
+            });
+            self.used(ending.result.as_ref().ok().and_then(|outcome| outcome.session_id.clone()));
+            (ending, Some(self).filter(|live| live.retired().is_none()))
+        };
+        (turn, back)
+    }
+
+    fn begin_saying(
+        &mut self,
+        content: &Content,
+        options: &TurnOptions,
+        ended: Option<oneshot::Sender<Ending>>,
+    ) -> Turn {
         let deadlines = options.get_deadlines().unwrap_or(self.deadlines);
-        let turn = match self.prepare(&content.into(), options) {
+        match self.prepare(content, options) {
             Ok((lines, settings, id)) => {
                 self.turns += 1;
-                self.begin(lines, settings, id, deadlines)
+                self.begin(lines, settings, id, deadlines, ended)
             }
-            Err(error) => Turn::refused(&self.bridle, error),
-        };
-        LiveTurn::new(turn, self)
+            Err(error) => {
+                if let Some(ended) = ended {
+                    let _left = ended.send(Ending { result: Err(error.clone()), said: String::new() });
+                }
+                Turn::refused(&self.bridle, error)
+            }
+        }
     }
 
     fn prepare(
@@ -109,26 +148,42 @@ impl Live {
         options: &TurnOptions,
     ) -> Result<(Vec<Bytes>, Option<String>, Uuid)> {
         check_content(content)?;
-        let wanted = options.to_env(&self.base)?;
+        let request = self.adjust(options)?;
         let id = Uuid::new_v4(); // fresh, or the CLI drops the message without a word
-        let mut lines = Vec::new();
+        let mut lines = std::mem::take(&mut self.ahead);
         let mut settings = None;
-        if wanted != self.settings {
-            let changed: BTreeMap<_, _> =
-                wanted.iter().filter(|(name, value)| self.settings.get(*name) != Some(value)).collect();
-            let request = Request::ApplyFlagSettings(json!({ "env": changed }));
+        if let Some(request) = request {
             let request_id = format!("settings-{id}");
             lines.push(request.to_line(&request_id));
             settings = Some(request_id);
-            self.settings = wanted;
         }
         lines.push(content.to_line(id, self.verbatim));
         Ok((lines, settings, id))
     }
 
-    fn begin(&self, lines: Vec<Bytes>, settings: Option<String>, id: Uuid, deadlines: Deadlines) -> Turn {
+    /// The request that brings the settings to these options; `None` when they are so already.
+    pub(super) fn adjust(&mut self, options: &TurnOptions) -> Result<Option<Request>> {
+        let wanted = options.to_env(&self.base)?;
+        if wanted == self.settings {
+            return Ok(None);
+        }
+        let changed: BTreeMap<_, _> =
+            wanted.iter().filter(|(name, value)| self.settings.get(*name) != Some(value)).collect();
+        let request = Request::ApplyFlagSettings(json!({ "env": changed }));
+        self.settings = wanted;
+        Ok(Some(request))
+    }
+
+    fn begin(
+        &self,
+        lines: Vec<Bytes>,
+        settings: Option<String>,
+        id: Uuid,
+        deadlines: Deadlines,
+        ended: Option<oneshot::Sender<Ending>>,
+    ) -> Turn {
         let (turn, saying) = Turn::new(&self.bridle, id, deadlines, lines);
-        let saying = Saying { settings, ..saying };
+        let saying = Saying { settings, ended, ..saying };
         let said = self.bridle.owner.as_ref().is_some_and(|owner| owner.try_send(saying).is_ok());
         if said {
             return turn;
@@ -146,8 +201,8 @@ impl Live {
     /// # Cancel safety
     ///
     /// Dropping the future ends the process.
-    pub async fn replay(self, past: impl IntoIterator<Item = Past>) -> Result<Self> {
-        let mut lines = Vec::new();
+    pub async fn replay(mut self, past: impl IntoIterator<Item = Past>) -> Result<Self> {
+        let mut lines = std::mem::take(&mut self.ahead);
         for message in past {
             match message {
                 Past::Assistant(content) => {
@@ -158,7 +213,7 @@ impl Live {
                     check_content(&content)?;
                     let id = Uuid::new_v4();
                     lines.push(content.to_past_line(id));
-                    let turn = self.begin(std::mem::take(&mut lines), None, id, self.deadlines);
+                    let turn = self.begin(std::mem::take(&mut lines), None, id, self.deadlines, None);
                     let outcome = turn.outcome().await?;
                     if !outcome.is_success() {
                         return Err(Error::failed("writing history", outcome.error_message()));
@@ -166,9 +221,7 @@ impl Live {
                 }
             }
         }
-        for line in lines {
-            order::write(&self.bridle.orders, line).await?;
-        }
+        self.ahead = lines;
         Ok(self)
     }
 

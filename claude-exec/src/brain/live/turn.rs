@@ -3,13 +3,18 @@
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures::{Stream, StreamExt};
 
+use super::options::TurnOptions;
 use super::session::Live;
 use crate::brain::turn::{Turn, TurnHandle};
 use crate::error::Result;
 use crate::protocol::{Event, Outcome, SessionId};
+
+/// How long the CLI may take to answer a change of settings. It takes 12 ms.
+const SETTINGS_LIMIT: Duration = Duration::from_secs(30);
 
 /// A running turn of a live session: a stream of its events, the last of which is [`Event::TurnEnd`].
 ///
@@ -36,6 +41,24 @@ impl LiveTurn {
     /// is [`Event::Cancelled`], at once; [`Event::TurnEnd`] follows when the CLI has ended it.
     pub fn interrupt(&self) {
         self.turn.interrupt();
+    }
+
+    /// Changes the options in the middle of the turn, for the requests to the model that are still to come, such as the
+    /// one after a tool's result. Its time limits stay as they are, and so does `max_tokens`: the CLI reads that once a
+    /// turn, so give it as a member of the body ([`TurnOptions::extra_body`]) where it is to change (2.1.330).
+    ///
+    /// # Errors
+    ///
+    /// As [`TurnHandle::request`], and [`is_invalid`](crate::Error::is_invalid) for options that no turn can have.
+    ///
+    /// # Cancel safety
+    ///
+    /// A call whose future is dropped may have changed them: end the turn then.
+    pub async fn change(&mut self, options: &TurnOptions) -> Result<()> {
+        if let Some(request) = self.live.adjust(options)? {
+            self.handle().request(&request, SETTINGS_LIMIT).await?;
+        }
+        Ok(())
     }
 
     /// The session's id.

@@ -1,0 +1,8 @@
+//! The whole loop over a simulated world: outcomes, failures, crashes.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
+mod crash;
+mod faults;
+mod outcomes;
+mod scene;
