@@ -4,12 +4,10 @@ import asyncio
 import importlib.metadata
 import inspect
 import json
-import os
 import sys
 import traceback
 
 CASES = []
-TOOLS = []  # of CASES, those in which the model calls tools of the client's
 
 
 def case(function):
@@ -18,21 +16,12 @@ def case(function):
     return function
 
 
-def tools_case(function):
-    """A case that needs a server that takes tools of the client's."""
-    TOOLS.append(function)
-    return case(function)
-
-
 def main(package):
     """Runs the cases that were named as arguments, or all of them."""
     wanted = sys.argv[1:]
-    passed, failed, left_out = [], {}, []
+    passed, failed = [], {}
     for function in CASES:
         if wanted and function.__name__ not in wanted:
-            continue
-        if function in TOOLS and "CLAUDE_EXEC_TEST_TOOLS" not in os.environ:
-            left_out.append(function.__name__)
             continue
         try:
             result = function()
@@ -42,8 +31,7 @@ def main(package):
         except Exception:  # whatever a client raises is this case's failure alone
             failed[function.__name__] = traceback.format_exc()
     version = importlib.metadata.version(package)
-    told = {"client": package, "version": version, "passed": passed, "failed": failed, "left_out": left_out}
-    print(json.dumps(told))
+    print(json.dumps({"client": package, "version": version, "passed": passed, "failed": failed}))
 
 
 async def await_all(awaitable):

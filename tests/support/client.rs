@@ -1,12 +1,12 @@
 //! Real clients as programs: a script whose cases each pass or fail, told as one line of JSON.
 
-use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use tokio::process::Command;
 
 use super::server::{Server, TOKEN};
@@ -21,8 +21,6 @@ pub(crate) struct Report {
     version: String,
     passed: Vec<String>,
     failed: BTreeMap<String, String>,
-    /// Cases with tools of the client's, which the server does not take yet.
-    left_out: Vec<String>,
 }
 
 /// Runs a Python script of `tests/clients` against `server`; every case has to pass.
@@ -72,10 +70,6 @@ async fn run(mut command: Command, server: &Server) -> Vec<String> {
 /// Adds a line to the table that `tests/run.sh` prints.
 fn note(report: &Report) {
     let (passed, all) = (report.passed.len(), report.passed.len() + report.failed.len());
-    if !report.left_out.is_empty() {
-        let why = "the server takes no tools of the client's yet";
-        super::left_out(&format!("{}: {} cases: {why}", report.client, report.left_out.len()));
-    }
     matrix(&report.client, &report.version, &format!("{passed} of {all}"));
 }
 

@@ -47,14 +47,6 @@ await main("ai", {
     assert.deepEqual(object, { name: "Sofia", people: 1286000 });
   },
 
-  async errors_are_the_clients_own() {
-    const wrong = createOpenAICompatible({ name: "local", baseURL: process.env.OPENAI_BASE_URL, apiKey: "wrong" });
-    await assert.rejects(generateText({ model: wrong("sonnet"), prompt: "hi", maxRetries: 0 }), (error) => {
-      assert.equal(error.statusCode, 401);
-      return true;
-    });
-  },
-}, {
   async tools_in_two_rounds() {
     const prompt =
       '[[tool mcp__client__get_weather {"city":"Sofia"}]] [[next]]' +
@@ -66,5 +58,13 @@ await main("ai", {
       { city: "Sofia", degrees: 21 },
       { city: "Varna", degrees: 21 },
     ]);
+  },
+
+  async errors_are_the_clients_own() {
+    const wrong = createOpenAICompatible({ name: "local", baseURL: process.env.OPENAI_BASE_URL, apiKey: "wrong" });
+    await assert.rejects(generateText({ model: wrong("sonnet"), prompt: "hi", maxRetries: 0 }), (error) => {
+      assert.equal(error.statusCode, 401);
+      return true;
+    });
   },
 });

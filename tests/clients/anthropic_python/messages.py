@@ -5,7 +5,7 @@ import pathlib
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
-from cases import case, main, raises, tools_case
+from cases import case, main, raises
 
 import anthropic
 
@@ -61,7 +61,7 @@ def a_conversation_with_its_history():
     assert answer.content[0].text == "three", answer
 
 
-@tools_case
+@case
 def a_tool_loop():
     weather = {
         "name": "get_weather",

@@ -5,7 +5,7 @@ import pathlib
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
-from cases import case, main, raises, tools_case
+from cases import case, main, raises
 
 import openai
 from langchain.agents import create_agent
@@ -85,21 +85,21 @@ def get_weather(city: str) -> str:
     return json.dumps({"city": city, "degrees": 21})
 
 
-@tools_case
+@case
 def a_tool_call():
     answer = model().bind_tools([get_weather]).invoke('[[tool mcp__client__get_weather {"city":"Sofia"}]]')
     calls = [(call["name"], call["args"]) for call in answer.tool_calls]
     assert calls == [("get_weather", {"city": "Sofia"})], answer
 
 
-@tools_case
+@case
 def structured_output_by_a_tool():
     ask = model().with_structured_output(City, method="function_calling")
     city = ask.invoke('[[tool mcp__client__City {"name":"Plovdiv","people":346000}]]')
     assert city == City(name="Plovdiv", people=346000), city
 
 
-@tools_case
+@case
 def an_agent_with_tools():
     agent = create_agent(model(), tools=[get_weather], system_prompt="You tell the weather.")
     asked = (

@@ -6,7 +6,7 @@ import pathlib
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
-from cases import case, main, raises, tools_case
+from cases import case, main, raises
 
 import litellm
 
@@ -63,7 +63,7 @@ def structured_output():
     assert json.loads(answer.choices[0].message.content) == {"name": "Sofia"}, answer
 
 
-@tools_case
+@case
 def a_tool_loop():
     weather = {
         "type": "function",

@@ -57,6 +57,47 @@ await main("openai", {
     assert.deepEqual(answer.choices[0].message.parsed, { name: "Sofia", people: 1286000 });
   },
 
+  async a_tool_loop() {
+    const asked = [];
+    const runner = client.chat.completions.runTools({
+      model: "sonnet",
+      messages: user(
+        '[[tool mcp__client__get_weather {"city":"Sofia"}]] [[tool mcp__client__get_weather {"city":"Varna"}]]' +
+          ' [[next]] [[text 21 degrees]]',
+      ),
+      tools: [
+        {
+          type: "function",
+          function: {
+            ...weather,
+            parse: JSON.parse,
+            function: ({ city }) => {
+              asked.push(city);
+              return "21";
+            },
+          },
+        },
+      ],
+    });
+    assert.equal(await runner.finalContent(), "21 degrees");
+    assert.deepEqual(asked, ["Sofia", "Varna"]);
+  },
+
+  async a_streamed_tool_call() {
+    const stream = await ask('[[tool mcp__client__get_weather {"city":"Sofia"}]]', {
+      stream: true,
+      tools: [{ type: "function", function: weather }],
+    });
+    let [name, args, reason] = ["", "", null];
+    for await (const { choices } of stream) {
+      const call = choices[0]?.delta.tool_calls?.[0];
+      name += call?.function?.name ?? "";
+      args += call?.function?.arguments ?? "";
+      reason = choices[0]?.finish_reason ?? reason;
+    }
+    assert.deepEqual([name, JSON.parse(args), reason], ["get_weather", { city: "Sofia" }, "tool_calls"]);
+  },
+
   async responses() {
     const first = await client.responses.create({ model: "sonnet", input: "[[text one]]" });
     assert.equal(first.output_text, "one");
@@ -100,46 +141,5 @@ await main("openai", {
     }
     const answer = await ask("[[text still there]]");
     assert.equal(answer.choices[0].message.content, "still there");
-  },
-}, {
-  async a_tool_loop() {
-    const asked = [];
-    const runner = client.chat.completions.runTools({
-      model: "sonnet",
-      messages: user(
-        '[[tool mcp__client__get_weather {"city":"Sofia"}]] [[tool mcp__client__get_weather {"city":"Varna"}]]' +
-          ' [[next]] [[text 21 degrees]]',
-      ),
-      tools: [
-        {
-          type: "function",
-          function: {
-            ...weather,
-            parse: JSON.parse,
-            function: ({ city }) => {
-              asked.push(city);
-              return "21";
-            },
-          },
-        },
-      ],
-    });
-    assert.equal(await runner.finalContent(), "21 degrees");
-    assert.deepEqual(asked, ["Sofia", "Varna"]);
-  },
-
-  async a_streamed_tool_call() {
-    const stream = await ask('[[tool mcp__client__get_weather {"city":"Sofia"}]]', {
-      stream: true,
-      tools: [{ type: "function", function: weather }],
-    });
-    let [name, args, reason] = ["", "", null];
-    for await (const { choices } of stream) {
-      const call = choices[0]?.delta.tool_calls?.[0];
-      name += call?.function?.name ?? "";
-      args += call?.function?.arguments ?? "";
-      reason = choices[0]?.finish_reason ?? reason;
-    }
-    assert.deepEqual([name, JSON.parse(args), reason], ["get_weather", { city: "Sofia" }, "tool_calls"]);
   },
 });

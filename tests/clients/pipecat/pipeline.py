@@ -6,7 +6,7 @@ import pathlib
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
-from cases import case, main, tools_case
+from cases import case, main
 
 from loguru import logger
 
@@ -136,7 +136,7 @@ async def an_interruption_ends_the_turn_and_the_next_one_is_heard():
     assert heard.text() == "Once upon a timeYes?", heard.text()
 
 
-@tools_case
+@case
 async def a_function_call():
     asked = []
 
