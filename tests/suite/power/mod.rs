@@ -3,6 +3,7 @@
 mod doors;
 mod outcomes;
 mod qemu;
+mod walkthrough;
 
 use std::path::Path;
 use std::time::Duration;
