@@ -72,7 +72,7 @@ struct Scene {
 async fn scene(most: usize, limit: Duration) -> Scene {
     let cli = ScriptedCli::new(calls);
     let pool = Pool::builder(cli.clone()).processes(8).spares_per_key(0).build().unwrap();
-    let gate = Gate::new(4, 100).unwrap();
+    let gate = Gate::new(4, 400).unwrap();
     let keyring = Keyring::builder().token("ana", TOKEN).build().unwrap();
     let endpoint =
         OpenAi::builder(cli, gate.clone()).keyring(keyring).pool(pool.clone()).parking(most, limit);

@@ -294,7 +294,8 @@ async fn no_word_of_one_conversation_reaches_another() {
         Answer::text(&testimony(&told))
     });
     let mortal = Mortal { cli, alive: Arc::default() };
-    let pool = Pool::builder(mortal.clone()).processes(24).build().expect("the bounds are valid");
+    let pool =
+        Pool::builder(mortal.clone()).processes(24).memory(1 << 40).build().expect("the bounds are valid");
     let keyring = KEYS.iter().fold(Keyring::builder(), |keyring, (name, token)| keyring.token(*name, *token));
     let endpoint = OpenAi::builder(mortal.clone(), Gate::new(6, 100).expect("it has slots"))
         .keyring(keyring.build().expect("the tokens are long"))

@@ -18,7 +18,7 @@ const PNG: &str =
 
 async fn scene() -> (ModelApi, Site, Server) {
     let api = ModelApi::start().await;
-    let site = Site::real(&api);
+    let site = Site::real(&api).env("POOL_SPARES", "0");
     let server = site.start().await;
     (api, site, server)
 }
