@@ -8,6 +8,7 @@ mod suite {
     mod breakglass;
     mod breakglass_page;
     mod cli_facts;
+    mod clients;
     mod conversational;
     mod execute;
     mod fake_claude;

@@ -24,9 +24,10 @@ for tool in cargo npm python3; do
 done
 
 left_out=$(mktemp)
+matrix=$(mktemp)
 log=$(mktemp)
-trap 'rm -f "$left_out" "$log"' EXIT
-export CLAUDE_EXEC_TEST_LEFT_OUT=$left_out
+trap 'rm -f "$left_out" "$matrix" "$log"' EXIT
+export CLAUDE_EXEC_TEST_LEFT_OUT=$left_out CLAUDE_EXEC_TEST_MATRIX=$matrix
 # Notes what cannot run here, and why: it is counted at the end.
 leave_out() { printf '%s\n' "$*" >>"$left_out"; }
 
@@ -71,6 +72,10 @@ if [ $# -eq 0 ]; then
     doc_not_run=$(sed -nE 's/^test result: .* ([0-9]+) ignored;.*/\1/p' "$log" | awk '{ n += $1 } END { print n + 0 }')
 fi
 
+if [ -s "$matrix" ]; then
+    say "clients that drove the server: name, version, cases passed"
+    sort -u "$matrix" | awk -F '\t' '{ printf "  %-22s %-10s %s\n", $1, $2, $3 }' >&2
+fi
 # A test that found that it cannot run here says so in this file, and passes.
 excused=$(sort -u "$left_out" | wc -l)
 say "did not run: ${not_run:-?} tests, $doc_not_run doc tests; $excused ran but left something out"

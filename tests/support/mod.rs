@@ -2,6 +2,7 @@
 #![allow(dead_code, unused_imports)] // shared by the suite and the benchmarks; none of them uses all of it
 
 pub(crate) mod cli;
+pub(crate) mod client;
 pub(crate) mod marker;
 pub(crate) mod model_api;
 pub(crate) mod process;
