@@ -6,6 +6,7 @@ mod suite {
     mod afk;
     mod brain;
     mod breakglass;
+    mod breakglass_page;
     mod cli_facts;
     mod conversational;
     mod execute;

@@ -16,6 +16,7 @@
 //! | [`agent`] | the CLI as the agent: a live process per session, its ssh, its prompt | an executor |
 //! | [`approvals`] | what runs by itself and what is asked for | nothing |
 //! | [`attach`] | the event stream of a cursor | a session |
+//! | `page` (feature `http`) | the page for the phone, embedded | nothing |
 //! | `shell` (feature `http`) | all of it, mounted | all of it |
 //!
 //! `power`, `audit`, `redact` and `access` know nothing of sessions, logs and streams, nor of a model: the power
@@ -25,7 +26,7 @@
 //!
 //! | feature | what it adds |
 //! |---|---|
-//! | `http` (default) | `access`, the routes, and `shell` |
+//! | `http` (default) | `access`, `page`, the routes, and `shell` |
 
 #[cfg(feature = "http")]
 pub mod access;
@@ -34,6 +35,8 @@ pub mod approvals;
 pub mod attach;
 pub mod audit;
 pub mod log;
+#[cfg(feature = "http")]
+pub mod page;
 pub mod power;
 pub mod redact;
 pub mod session;

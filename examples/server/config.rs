@@ -249,7 +249,7 @@ mod tests {
     fn each_bad_value_is_refused_with_its_name_and_the_reason() {
         let table = [
             ("--role=breakglass", "--role: `breakglass` has a configuration of its own"),
-            ("--role=afk", "--role: `afk` is not built yet"),
+            ("--role=afk", "--role: `afk` has a configuration of its own"),
             ("--max-concurrency=0", "MAX_CONCURRENCY: `0` is no whole number from 1 to 1000"),
             ("--max-concurrency=-1", "MAX_CONCURRENCY: `-1` is no whole number from 1 to 1000"),
             ("--max-concurrency=many", "MAX_CONCURRENCY: `many` is no whole number from 1 to 1000"),

@@ -50,6 +50,7 @@ pub async fn open(config: &mut Config, address: SocketAddr) -> Result<(Breakglas
     }
     let sessions = sessions.map_err(|error| error.to_string());
     let shell = Breakglass::new(guard, power, audit).heartbeat(config.heartbeat).sessions(sessions);
+    let shell = shell.files(claude_exec_breakglass::page::respond);
     Ok((shell, fleet))
 }
 

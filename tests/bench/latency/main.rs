@@ -9,11 +9,17 @@
 #[path = "../../support/mod.rs"]
 mod support;
 
+#[path = "../client.rs"]
+mod client;
+#[path = "../server.rs"]
+mod server;
+
 mod bodies;
 mod by_hand;
 mod idle;
 mod pooled;
 mod sdk;
+mod served;
 mod sharing;
 mod stand;
 mod table;
@@ -23,6 +29,7 @@ use std::time::Duration;
 use by_hand::{Bare, Cold, Pipe};
 use pooled::{Later, Resumed, Spare};
 use sdk::Sdk;
+use served::{Conversational, Matched, Replayed};
 use stand::{Sample, Way};
 use table::Table;
 
@@ -74,6 +81,13 @@ async fn latency(runs: usize) {
         Box::new(Resumed::new().await),
         Box::new(Sdk::new().await),
     ];
+    let warm: [Option<Box<dyn Way>>; 3] = [
+        Conversational::new().await.map(|way| Box::new(way) as _),
+        Matched::new().await.map(|way| Box::new(way) as _),
+        Replayed::new().await.map(|way| Box::new(way) as _),
+    ];
+    let left_out = warm.iter().filter(|way| way.is_none()).count();
+    ways.extend(warm.into_iter().flatten());
     let mut samples: Vec<Vec<Sample>> = ways.iter().map(|_| Vec::new()).collect();
     for round in 0..runs + WARM_UP {
         let count = ways.len();
@@ -90,4 +104,7 @@ async fn latency(runs: usize) {
     println!("latency: from the message to the first text, {runs} runs each, in milliseconds");
     let table = Table::new(ways.iter().map(|way| way.name()).zip(samples).collect());
     table.print();
+    if left_out > 0 {
+        println!("- left out: {left_out} ways through the server, which keeps no process for them");
+    }
 }

@@ -60,19 +60,8 @@ impl Way for Sdk {
             self.stdin.write_all(b"\n").await.expect("it reads");
             let line = self.stdout.next_line().await.expect("it is text").expect("it goes on");
             let seconds: f64 = line.parse().unwrap_or_else(|_| panic!("{line}"));
-            let sample = self.stand.sample(Duration::from_secs_f64(seconds));
-            // Python itself is not the CLI.
-            Sample { memory: self.cli_memory(), ..sample }
+            self.stand.sample(Duration::from_secs_f64(seconds))
         }
         .boxed()
-    }
-}
-
-impl Sdk {
-    fn cli_memory(&self) -> u64 {
-        let path = cli::path().display().to_string();
-        let processes = self.stand.processes().into_iter();
-        let clis = processes.filter(|process| process.command.starts_with(&path));
-        clis.filter_map(|process| crate::stand::pss(process.pid)).max().unwrap_or(0)
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use claude_exec::Invocation;
 use futures::future::BoxFuture;
 
-use crate::support::cli::{Home, on};
+use crate::support::cli::{self, Home, on};
 use crate::support::model_api::ModelApi;
 use crate::support::process::{self, Process};
 
@@ -53,7 +53,9 @@ impl Stand {
 
     /// The CLIs that there are.
     pub(crate) fn processes(&self) -> Vec<Process> {
-        process::with_env("CLAUDE_CONFIG_DIR", &self.home.config().display().to_string())
+        let path = cli::path().display().to_string();
+        let all = process::with_env("CLAUDE_CONFIG_DIR", &self.home.config().display().to_string());
+        all.into_iter().filter(|process| process.command.starts_with(&path)).collect()
     }
 
     /// The bytes of the last request.

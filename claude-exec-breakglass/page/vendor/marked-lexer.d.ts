@@ -1,0 +1,3 @@
+export class Lexer {
+  lex(source: string): any[];
+}

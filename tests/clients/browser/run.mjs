@@ -1,0 +1,49 @@
+// Runs the browser suite and says of each case, as a line of JSON, whether it passed.
+//
+//   node run.mjs [--page DIR] [--only PART]   DIR: the page's files as the crate serves them, with their assets.json
+
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { launch } from './support/browser.mjs';
+
+const { values } = parseArgs({ options: { page: { type: 'string' }, only: { type: 'string' }, files: { type: 'string' } } });
+globalThis.pageDirectory = values.page ?? null;
+/** Two cores, and most of a case is waiting. */
+const AT_ONCE = Number(process.env.AT_ONCE ?? 4);
+const CASE_MS = 120000;
+const FILES = (values.files ?? 'tools,first,states,faults,power,keyboard,hostile,sessions').split(',');
+
+let failed = 0;
+const tell = (name, ok, detail) => {
+  console.log(JSON.stringify({ case: name, ok, ...(detail && { detail }) }));
+  if (!ok) failed += 1;
+};
+
+async function attempt(browser, one) {
+  let timer;
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`not done after ${CASE_MS} ms`)), CASE_MS);
+  });
+  try {
+    const said = await Promise.race([one.run(browser), late]);
+    tell(one.name, true, typeof said === 'string' ? said : undefined);
+  } catch (error) {
+    tell(one.name, false, String(error.message ?? error).slice(0, 4000));
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+const browser = await launch();
+for (const file of FILES) {
+  const { cases } = await import(`./cases/${file}.mjs`);
+  const queue = cases.filter((one) => !values.only || one.name.includes(values.only));
+  const alone = queue.filter((one) => one.alone);
+  for (const one of alone) await attempt(browser, one);
+  const rest = queue.filter((one) => !one.alone);
+  await Promise.all(Array.from({ length: AT_ONCE }, async () => {
+    for (let one = rest.shift(); one; one = rest.shift()) await attempt(browser, one);
+  }));
+}
+await Promise.race([browser.close(), new Promise((done) => setTimeout(done, 3000))]);
+process.exit(failed ? 1 : 0);
