@@ -7,8 +7,10 @@ use bytes::Bytes;
 use claude_exec::store::{Batch, Store, Written};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::sync::Mutex;
 
 use crate::error::{Error, Result};
+use crate::money::Usd;
 use crate::names::{IssueKey, RunId};
 use crate::run::{Effect, Record, Row};
 use crate::time::Now;
@@ -39,6 +41,8 @@ const TRIES: usize = 16;
 #[derive(Clone)]
 pub struct Ledger {
     pub(super) store: Arc<dyn Store>,
+    /// Runs are charged one after another: all of them change the same total, and would refuse each other.
+    charging: Arc<Mutex<()>>,
 }
 
 /// A run as it was read, with what a change has to find unchanged.
@@ -52,7 +56,7 @@ pub struct Stored {
 impl Ledger {
     /// A ledger in `store`, which others may use too.
     pub fn new(store: Arc<dyn Store>) -> Self {
-        Self { store }
+        Self { store, charging: Arc::default() }
     }
 
     /// Reads a run.
@@ -183,6 +187,8 @@ impl Ledger {
     async fn replace(&self, before: &Stored, after: Record, now: Now) -> Result<Option<Stored>> {
         let run = after.row.run.as_str();
         let bytes = encode(&after)?;
+        let cost = after.row.spent.less(before.record.row.spent);
+        let _alone = if cost > Usd::ZERO { Some(self.charging.lock().await) } else { None };
         for _ in 0..TRIES {
             let mut batch =
                 Batch::new().expect(RUNS, run, before.bytes.clone()).put(RUNS, run, bytes.clone());
@@ -196,7 +202,6 @@ impl Ledger {
                 } else {
                     batch.remove(OPEN, run)
                 };
-            let cost = after.row.spent.less(before.record.row.spent);
             let batch = self.charge(batch, &after.row.issue.repo, cost, now).await?;
             if self.store.write(batch).await? == Written::Applied {
                 return Ok(Some(Stored { record: after, bytes }));

@@ -80,6 +80,7 @@ pub fn plan(world: &World<'_>, config: &Config) -> Plan {
     let circles = Circles(&issues);
     let mut plan = Plan::default();
     let mut first: BTreeMap<&Repo, Claim> = BTreeMap::new();
+    let mut behind_others = Vec::new();
     for (key, issue) in &issues {
         let passed = if contradictory.contains(key) {
             Err(Gate::Contradiction)
@@ -98,14 +99,15 @@ pub fn plan(world: &World<'_>, config: &Config) -> Plan {
                 place.insert(claim);
             }
             Entry::Occupied(mut place) => {
-                let (ahead, behind) = if urgency(&claim) < urgency(place.get()) {
-                    (claim.key.clone(), place.insert(claim).key)
-                } else {
-                    (place.get().key.clone(), claim.key)
-                };
-                plan.held.push(Held { key: behind, gate: Gate::Behind(ahead) });
+                let behind =
+                    if urgency(&claim) < urgency(place.get()) { place.insert(claim).key } else { claim.key };
+                behind_others.push(behind);
             }
         }
+    }
+    for key in behind_others {
+        let ahead = first.get(&key.repo).map_or_else(|| key.clone(), |claim| claim.key.clone());
+        plan.held.push(Held { key, gate: Gate::Behind(ahead) });
     }
     plan.claims = first.into_values().collect();
     plan.claims.sort_by(|a, b| urgency(a).cmp(&urgency(b)));
@@ -113,28 +115,8 @@ pub fn plan(world: &World<'_>, config: &Config) -> Plan {
     for claim in plan.claims.split_off(places.min(plan.claims.len())) {
         plan.held.push(Held { key: claim.key, gate: Gate::Full(config.max_running) });
     }
-    settle_behind(&mut plan);
     plan.held.sort_by(|a, b| a.key.cmp(&b.key));
     plan
-}
-
-/// Whoever was behind one that was itself overtaken is behind the one that goes first.
-fn settle_behind(plan: &mut Plan) {
-    let ahead: HashMap<IssueKey, IssueKey> = plan
-        .held
-        .iter()
-        .filter_map(|held| match &held.gate {
-            Gate::Behind(key) => Some((held.key.clone(), key.clone())),
-            _ => None,
-        })
-        .collect();
-    for held in &mut plan.held {
-        if let Gate::Behind(key) = &mut held.gate {
-            while let Some(next) = ahead.get(key) {
-                *key = next.clone();
-            }
-        }
-    }
 }
 
 fn urgency(claim: &Claim) -> (u32, u64, &Repo) {
