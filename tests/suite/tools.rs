@@ -191,7 +191,7 @@ async fn loops_at_once_keep_their_results_apart() {
         let calls = [call("look", json!({"at": own})), call("look", json!({"at": format!("{own}b")}))];
         let prompt = format!("loop {number} {} {} [[next]] [[text end {number}]]", calls[0], calls[1]);
         let mut messages = vec![json!({"role": "user", "content": prompt})];
-        if number % 3 == 0 {
+        if number.is_multiple_of(3) {
             let hasty = ask(&server, &messages, json!({}));
             let _left = tokio::time::timeout(std::time::Duration::from_millis(300), hasty).await;
         }
