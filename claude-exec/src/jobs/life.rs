@@ -194,10 +194,15 @@ impl Core {
         self.shelf.update(&job.snapshot(), job.key.as_deref()).await
     }
 
-    /// The record of a job, from memory while it is under way.
+    /// The record of a job, from memory while it is under way. How it ended is not told before it is saved.
     pub(super) async fn get(&self, id: &JobId) -> Result<JobRecord> {
         match self.find(id) {
-            Some(job) => Ok(job.snapshot()),
+            Some(job) => {
+                if job.snapshot().status.is_final() {
+                    job.done().await;
+                }
+                Ok(job.snapshot())
+            }
             None => self.shelf.get(id).await?.ok_or_else(|| Error::not_found("job")),
         }
     }
