@@ -113,7 +113,7 @@ async fn an_agent_of_openai_python_has_three_rounds_in_one_session() {
     let tools = body["tools"].as_array().expect("tools").iter().map(|tool| &tool["name"]);
     assert_eq!(
         tools.collect::<Vec<_>>(),
-        ["mcp__client__temperature", "mcp__client__fahrenheit"],
+        ["mcp__client__fahrenheit", "mcp__client__temperature"],
         "and no other"
     );
     let claims = async |origin: &str| {
