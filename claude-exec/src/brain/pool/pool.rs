@@ -56,7 +56,9 @@ impl Pool {
     ///
     /// A session has one process at a time: while somebody has it, or while it ends, a claim for it waits. A session
     /// that waits with other launch flags, or was opened with something else, is resumed in a new process.
-    /// [`Deadlines`](crate::invocation::Deadlines) are those with which it was opened, unless its turns set them.
+    /// [`Deadlines`](crate::invocation::Deadlines) are those of this invocation, unless its turns set them.
+    ///
+    /// When new sessions are all opened alike, with one system prompt, say, the spares are so too.
     ///
     /// # Errors
     ///
@@ -128,8 +130,8 @@ impl Pool {
     ///
     /// When the invocation is invalid.
     pub fn expect(&self, invocation: &Invocation) -> Result<()> {
-        let key = LaunchKey::of(invocation)?;
-        self.0.shared.change(|state, now| state.policy.expect(now, &key));
+        let (key, setup) = (LaunchKey::of(invocation)?, Setup::of(invocation));
+        self.0.shared.change(|state, now| state.policy.expect(now, &key, &setup));
         Ok(())
     }
 
@@ -176,7 +178,10 @@ impl Pool {
 async fn open(granted: Granted, setup: &Setup) -> Result<Option<Claimed>> {
     let Granted { place, parked, origin } = granted;
     let live = match parked {
-        Parked::Live(live) => live,
+        Parked::Live(mut live) => {
+            live.claimed_for(setup.invocation());
+            live
+        }
         Parked::Spare(spare) => {
             let live = spare.initialize(setup.invocation()).await?;
             place.opened(setup);
