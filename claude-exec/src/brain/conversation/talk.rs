@@ -151,7 +151,7 @@ impl Brain {
     ) {
         let Opened { claimed, mut stored, mut is_first } = opened;
         // A process that waited may have died without a word; who finds that out is not to blame.
-        let may_be_dead = claimed.origin() == Origin::Live;
+        let may_be_dead = matches!(claimed.origin(), Origin::Live | Origin::Spare);
         let (live, mut slot) = claimed.into_parts();
         let (mut turn, ending) = live.say_apart(&message.content, &message.options);
         let mut ending = ending.boxed();

@@ -58,7 +58,8 @@ impl Pool {
     /// that waits with other launch flags, or was opened with something else, is resumed in a new process.
     /// [`Deadlines`](crate::invocation::Deadlines) are those of this invocation, unless its turns set them.
     ///
-    /// When new sessions are all opened alike, with one system prompt, say, the spares are so too.
+    /// When new sessions are all opened alike, with one system prompt, say, the spares are so too. A process that has
+    /// waited may have died unseen: then its turn ends at once with an error whose [`exit`](Error::exit) is set.
     ///
     /// # Errors
     ///
@@ -124,7 +125,7 @@ impl Pool {
 
     /// Says that sessions of such an invocation will be asked for, so that the first one finds a spare already.
     ///
-    /// It counts as two requests, and is forgotten like them.
+    /// It counts as two requests, and is forgotten like them. The spare is opened too.
     ///
     /// # Errors
     ///

@@ -37,11 +37,9 @@ impl Policy {
         Some(slot)
     }
 
-    /// Processes of this key will be asked for, to be opened so: it is worth a spare from now on, as if it had been
-    /// asked for twice.
+    /// Processes of this key will be asked for, to be opened so: it is worth a spare from now on.
     pub(in super::super) fn expect(&mut self, now: Instant, key: &LaunchKey, setup: &Setup) {
-        self.demand.asked(key, setup, now);
-        self.demand.asked(key, setup, now);
+        self.demand.expected(key, setup, now);
         self.settle(now);
     }
 
