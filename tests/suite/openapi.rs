@@ -55,7 +55,8 @@ async fn schemathesis_finds_no_answer_that_is_not_documented() {
     let after = |mark: &str| told.lines().find_map(|line| Some(line.split_once(mark)?.1.trim().to_owned()));
     let (version, tested) =
         (after("Schemathesis v").expect("its version"), after("Tested:").expect("a count"));
-    assert_eq!(tested, operations().to_string(), "every operation was tried:\n{told}");
+    // All but the one that gave it the document.
+    assert_eq!(tested, (operations() - 1).to_string(), "every operation was tried:\n{told}");
     client::matrix("schemathesis", &version, &format!("{tested} of {tested}"));
 }
 

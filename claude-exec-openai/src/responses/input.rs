@@ -201,6 +201,9 @@ fn file(at: &str, item: &Json<'_>) -> Result<Block, ApiError> {
     no_file_id(at, item)?;
     let url = format!("{at}.file_url");
     let source = match read::optional_str(item, "file_url", &*url)? {
+        Some(_) if item.get("file_data").is_some() => {
+            return Err(ApiError::invalid(url, "send either this or file_data: one of them would be lost"));
+        }
         Some(address) => media::remote(&url, address)?,
         None => {
             let param = format!("{at}.file_data");

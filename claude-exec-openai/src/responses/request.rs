@@ -356,6 +356,10 @@ mod tests {
                 r#""input":[{"role":"user","content":[{"type":"input_file","file_url":"file:///etc/passwd"}]}]"#,
                 "input[0].content[0].file_url",
             ),
+            (
+                r#""input":[{"role":"user","content":[{"type":"input_file","file_url":"https://x/y","file_data":"JVBERi0x"}]}]"#,
+                "input[0].content[0].file_url",
+            ),
             (r#""input":[{"type":"item_reference","id":"x"}]"#, "input[0].type"),
             (r#""input":[{"type":"web_search_call"}]"#, "input[0].type"),
             (
