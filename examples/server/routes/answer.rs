@@ -101,7 +101,7 @@ async fn respond(
         Route::Job(id) => jobs::get(app, id).await,
         Route::CancelJob(id) => jobs::cancel(app, id).await,
         Route::JobEvents(id) => jobs::events(app, id, request.headers()).await,
-        Route::Conversational => conversational::turn(app, request).await,
+        Route::Conversational => conversational::turn(app, caller, request).await,
         Route::OpenAi => {
             let Ok(response) = app.openai.clone().call(request).await;
             response
