@@ -22,6 +22,7 @@ pub struct Config {
     pub claude: OsString,
     pub child_env: Vec<String>,
     pub model: String,
+    pub agent: String,
     /// The agent's way to the sick machine; none: it has none.
     pub ssh: Option<agent::Ssh>,
     /// The server's way to the Proxmox host; none in a demo.
@@ -137,6 +138,7 @@ impl Config {
             claude: args.claude,
             child_env: child_env(&args.child_env)?,
             model: own.breakglass_model,
+            agent: agent_name(own.breakglass_agent)?,
             ssh,
             power,
             vmid,
@@ -175,6 +177,15 @@ pub fn told(error: &claude_exec::Error) -> Refused {
     let name = error.field().unwrap_or("configuration");
     let text = error.to_string();
     refuse(name, text.strip_prefix(&format!("{name}: ")).unwrap_or(&text))
+}
+
+/// It stands in argv, and names a file.
+fn agent_name(name: String) -> Result<String, Refused> {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    if name.is_empty() || name.starts_with(['-', '.']) || !name.bytes().all(fits) {
+        return Err(refuse("BREAKGLASS_AGENT", format!("`{name}` is no name of an agent")));
+    }
+    Ok(name)
 }
 
 fn entries(text: &str) -> impl Iterator<Item = &str> {
