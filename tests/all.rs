@@ -4,6 +4,8 @@ mod support;
 
 mod suite {
     mod afk;
+    mod afk_agent;
+    mod afk_loop;
     mod brain;
     mod breakglass;
     mod breakglass_page;
