@@ -51,7 +51,7 @@ impl Ntfy {
             let reason = "must be 1 to 64 letters, digits, `-` and `_`";
             return Err(Error::invalid("AFK_NTFY_TOPIC", reason));
         }
-        let client = Client::new(WHAT, "AFK_NTFY_URL", url, token, Scheme::Bearer)?;
+        let client = Client::new(WHAT, "AFK_NTFY_URL", url, token, Scheme::Bearer)?.hushed();
         Ok(Self { client, topic: topic.to_owned() })
     }
 

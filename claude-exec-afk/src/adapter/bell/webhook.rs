@@ -49,7 +49,7 @@ impl Webhook {
         if secret.len() < SECRET_BYTES {
             return Err(refuse("must be at least 16 bytes long"));
         }
-        let client = Client::new(WHAT, "AFK_WEBHOOK_BELL_URL", url, None, Scheme::Bearer)?;
+        let client = Client::new(WHAT, "AFK_WEBHOOK_BELL_URL", url, None, Scheme::Bearer)?.hushed();
         Ok(Self { client, secret, clock })
     }
 

@@ -53,6 +53,8 @@ struct Inner {
     headers: HeaderMap,
     /// The least time between two changes.
     pace: Duration,
+    /// The path of its address lets one in, so it is in no log line.
+    hushed: bool,
     cache: Mutex<Cache>,
     pause: Mutex<Pause>,
     /// When the last change was made. Who holds it makes one: changes are one after another.
@@ -107,6 +109,7 @@ impl Client {
             scheme,
             headers: HeaderMap::new(),
             pace: Duration::ZERO,
+            hushed: false,
             cache: Mutex::default(),
             pause: Mutex::default(),
             changed: tokio::sync::Mutex::default(),
@@ -118,6 +121,14 @@ impl Client {
     pub(crate) fn with(mut self, headers: HeaderMap, pace: Duration) -> Self {
         if let Some(inner) = Arc::get_mut(&mut self.0) {
             (inner.headers, inner.pace) = (headers, pace);
+        }
+        self
+    }
+
+    /// Has the path in no log line, where an address lets one in. To be called before the client is cloned.
+    pub(crate) fn hushed(mut self) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.0) {
+            inner.hushed = true;
         }
         self
     }
@@ -209,7 +220,8 @@ impl Client {
             .exchange(request)
             .await
             .map_err(|reason| Error::unavailable(self.0.what, redacted(&secret, &reason), None))?;
-        tracing::debug!(service = self.0.what, method = %call.method, path = url.path(), %status, "asked");
+        let path = if self.0.hushed { "" } else { url.path() };
+        tracing::debug!(service = self.0.what, method = %call.method, path, %status, "asked");
         let date = date(&headers).and_then(|date| date.duration_since(UNIX_EPOCH).ok());
         let date = date.and_then(|date| u64::try_from(date.as_millis()).ok());
         if status == StatusCode::NOT_MODIFIED
