@@ -19,6 +19,7 @@ use crate::collected::Collected;
 use crate::content::{Block, Message, Role};
 use crate::finish::FinishReason;
 use crate::prompt::{blocks, carried};
+use crate::quota::{Bill, Billed};
 use crate::tool::cli_name;
 use crate::warm::{Conversation, OpenCall, Parked, Replay, Sessions, Transcript, is_left_out, replay, tools};
 
@@ -33,7 +34,7 @@ const CALLS_LIMIT: Duration = Duration::from_secs(10);
 /// becomes of its session then nobody knows.
 pub(super) struct Talk {
     /// `None` once it has ended well.
-    running: Option<(LiveTurn, Place, Slot)>,
+    running: Option<(Billed<LiveTurn>, Place, Slot)>,
     sessions: Arc<Sessions>,
     /// What the session has come to with this turn's question; `None` when it is not what the client sent.
     transcript: Option<Transcript>,
@@ -55,6 +56,7 @@ impl Talk {
         sessions: Arc<Sessions>,
         conversation: Conversation,
         slot: Slot,
+        mut bill: Bill,
     ) -> Result<Self> {
         let Conversation { invocation, mut options, turns, opening, tools, is_echoed } = conversation;
         let limit = invocation.get_deadlines().total;
@@ -63,8 +65,11 @@ impl Talk {
         }
         let transcript = is_echoed.then(|| opening.with(&turns));
         let waiting = match resume(&sessions, &turns, opening, &options).await {
-            Some((turn, place)) => Some((turn, place, None)),
-            None => go_on(&sessions, &turns, opening, &options).await,
+            Some((mut turn, place)) => {
+                turn.join(std::mem::take(&mut bill));
+                Some((turn, place, None))
+            }
+            None => go_on(&sessions, &turns, opening, &options, &mut bill).await,
         };
         let (turn, place, first, is_exact) = match waiting {
             Some((turn, place, first)) => (turn, place, first, true),
@@ -75,7 +80,7 @@ impl Talk {
                     Way::Replay(Replay { past, said }) => (replayed(live, past).await?, said, true),
                     Way::Packed(said) => (live, said, false),
                 };
-                (live.say(said, &options), place, None, is_exact)
+                (Billed::new(live.say(said, &options), bill), place, None, is_exact)
             }
         };
         Ok(Self {
@@ -149,6 +154,7 @@ impl Talk {
 
     async fn give_back(mut self, transcript: Transcript) {
         let Some((turn, place, slot)) = self.running.take() else { return };
+        let Some(turn) = turn.into_parts().0 else { return };
         let (outcome, live) = turn.finish().await;
         if let (Ok(outcome), Some(live)) = (outcome, live)
             && outcome.is_success()
@@ -211,7 +217,7 @@ async fn resume(
     turns: &[Message],
     opening: Transcript,
     options: &TurnOptions,
-) -> Option<(LiveTurn, Place)> {
+) -> Option<(Billed<LiveTurn>, Place)> {
     let (last, past) = turns.split_last().filter(|(last, _)| last.has_tools())?;
     let parked = sessions.parking.take(&opening.with(past))?;
     let results = tools::results(last, &parked.ids())?;
@@ -226,15 +232,19 @@ async fn go_on(
     turns: &[Message],
     opening: Transcript,
     options: &TurnOptions,
-) -> Option<(LiveTurn, Place, Option<Event>)> {
+    bill: &mut Bill,
+) -> Option<(Billed<LiveTurn>, Place, Option<Event>)> {
     let (last, past) = turns.split_last()?;
     if last.role != Role::User || past.is_empty() {
         return None;
     }
     let (live, place) = sessions.take(&opening.with(past))?.into_parts();
-    let mut turn = live.say(blocks(last.content.clone()), options);
+    let mut turn = Billed::new(live.say(blocks(last.content.clone()), options), std::mem::take(bill));
     match turn.next().await {
-        Some(Event::Error(error)) if error.exit().is_some_and(|exit| !exit.stopped) => None,
+        Some(Event::Error(error)) if error.exit().is_some_and(|exit| !exit.stopped) => {
+            *bill = turn.into_parts().1;
+            None
+        }
         first => Some((turn, place, first)),
     }
 }
@@ -259,13 +269,9 @@ async fn replayed(live: Live, past: Vec<Past>) -> Result<Live> {
 
 impl Drop for Talk {
     fn drop(&mut self) {
-        let Some((turn, place, slot)) = self.running.take() else { return };
-        turn.handle().stop();
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        // The slot is free when the process is gone.
-        runtime.spawn(async move {
-            let _ended = turn.finish().await;
-            drop((place, slot));
-        });
+        if let Some((turn, place, slot)) = self.running.take() {
+            // The slot is free when the process is gone.
+            turn.leave((place, slot));
+        }
     }
 }
