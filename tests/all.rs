@@ -4,6 +4,7 @@ mod support;
 
 mod suite {
     mod afk;
+    mod async_openai;
     mod brain;
     mod breakglass;
     mod breakglass_page;
@@ -13,6 +14,7 @@ mod suite {
     mod execute;
     mod fake_claude;
     mod isolation;
+    mod key_limits;
     mod layering;
     mod live;
     mod metrics;

@@ -1,13 +1,15 @@
 //! `POST /v1/conversational`: one spoken turn of a conversation that goes on.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use claude_exec::Error;
 use claude_exec::brain::{Busy, ConversationTurn, Message};
 use claude_exec::http::{Body, event_stream, json, read_body, sse};
 use claude_exec::protocol::Outcome;
-use claude_exec_openai::{ApiError, Model, from_error, from_outcome};
+use claude_exec_openai::quota::{Bill, Billed, Permit};
+use claude_exec_openai::{AnswerEnd, ApiError, Model, from_error, from_outcome};
 use futures::{Stream, StreamExt, stream};
 use http::header::{ACCEPT, HeaderMap};
 use http::{Request, Response, StatusCode};
@@ -18,6 +20,12 @@ use serde_json::Value;
 use super::speech::{self, Speech, Step};
 use crate::app::App;
 use crate::phase::Phase;
+
+/// How long a turn that is interrupted may take to make room for the one that interrupts it, in tries.
+const PLACE_TRIES: u32 = 100;
+
+/// The pause between two of them.
+const PLACE_PAUSE: Duration = Duration::from_millis(20);
 
 /// The original's request, and what is newer; other fields are ignored, as it did.
 #[derive(Deserialize)]
@@ -41,11 +49,15 @@ struct Reply {
 }
 
 /// Answers one turn.
-pub async fn turn(app: &Arc<App>, request: Request<Incoming>) -> Response<Body> {
-    answer(app, request).await.unwrap_or_else(|error| error.to_response())
+pub async fn turn(app: &Arc<App>, caller: &str, request: Request<Incoming>) -> Response<Body> {
+    answer(app, caller, request).await.unwrap_or_else(|error| error.to_response())
 }
 
-async fn answer(app: &Arc<App>, request: Request<Incoming>) -> Result<Response<Body>, ApiError> {
+async fn answer(
+    app: &Arc<App>,
+    caller: &str,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, ApiError> {
     let (head, body) = request.into_parts();
     let body = read_body(&head.headers, body, app.body_limit).await.map_err(|error| {
         ApiError::new(error.status().as_u16(), "invalid_request_error", error.to_string())
@@ -56,10 +68,12 @@ async fn answer(app: &Arc<App>, request: Request<Incoming>) -> Result<Response<B
         let answer = serde_json::json!({ "session_id": said.session_id, "interrupted": interrupted });
         return Ok(json(StatusCode::OK, &answer));
     };
-    let model = match app.config.models.resolve(said.model.as_deref())? {
-        Model::Plain { cli_name, .. } => cli_name.clone(),
+    let (name, model) = match app.config.models.resolve(said.model.as_deref())? {
+        Model::Plain { name, cli_name } => (name, cli_name.clone()),
         _ => return Err(ApiError::invalid("model", "an agent does not hold conversations")),
     };
+    let interrupts = said.interrupt.then_some(said.session_id.as_str());
+    let (permit, bill) = admit(app, caller, name, interrupts).await?;
     let gate = app.gate.clone();
     let busy = if said.interrupt { Busy::Interrupt } else { Busy::Wait };
     let message = Message::new(message).model(model).busy(busy).after(async move { gate.enter().await });
@@ -67,16 +81,41 @@ async fn answer(app: &Arc<App>, request: Request<Incoming>) -> Result<Response<B
     let turn = tokio::time::timeout(limit, app.brain.say(&said.session_id, message)).await;
     let turn = turn.unwrap_or_else(|_| Err(Error::timed_out("waiting for a place", limit)));
     let speaking = Speaking {
-        turn: turn.map_err(|error| refuse(&error))?,
+        turn: Billed::new(turn.map_err(|error| refuse(&error))?, bill),
+        permit: Some(permit),
+        ended: AnswerEnd::default(),
         speech: Speech::default(),
         app: Arc::clone(app),
         session_id: said.session_id,
     };
     if said.stream || wants_events(&head.headers) {
+        let ended = speaking.ended.clone();
         let frames = speaking.open().await?;
-        return Ok(event_stream(sse::keep_alive(Box::pin(frames), sse::KEEP_ALIVE_INTERVAL)));
+        let mut response = event_stream(sse::keep_alive(Box::pin(frames), sse::KEEP_ALIVE_INTERVAL));
+        response.extensions_mut().insert(ended);
+        return Ok(response);
     }
     Ok(json(StatusCode::OK, &speaking.whole().await?))
+}
+
+/// Takes the request. Where it interrupts the turn that has its key's place, that one makes room first.
+async fn admit(
+    app: &App,
+    caller: &str,
+    model: &str,
+    interrupts: Option<&str>,
+) -> Result<(Permit, Bill), ApiError> {
+    let mut admitted = app.ledger.admit(caller, model).await;
+    let Some(session) = interrupts else { return admitted };
+    for _ in 0..PLACE_TRIES {
+        let is_full = |error: &ApiError| error.code == Some("rate_limit_exceeded");
+        if !admitted.as_ref().is_err_and(is_full) || app.brain.interrupt(session).is_err() {
+            break;
+        }
+        tokio::time::sleep(PLACE_PAUSE).await;
+        admitted = app.ledger.admit(caller, model).await;
+    }
+    admitted
 }
 
 fn parse(body: &[u8]) -> Result<Said, ApiError> {
@@ -96,7 +135,10 @@ fn wants_events(headers: &HeaderMap) -> bool {
 
 /// A turn on its way to its caller. Dropping it, as when the caller hangs up, interrupts it.
 struct Speaking {
-    turn: ConversationTurn,
+    turn: Billed<ConversationTurn>,
+    /// Its place among the requests of its key, until its last word.
+    permit: Option<Permit>,
+    ended: AnswerEnd,
     speech: Speech,
     app: Arc<App>,
     session_id: String,
@@ -112,18 +154,19 @@ impl Speaking {
                 Step::Ended(end) => return Err(self.end(end)),
             }
         }
-        Err(Err(refuse(&Error::stopped())))
+        Err(self.end(Err(Error::stopped())))
     }
 
-    fn end(&self, end: Result<Box<Outcome>, Error>) -> Result<Reply, ApiError> {
-        match end {
-            Ok(outcome) => {
-                self.app.metrics.spent(outcome.cost_usd.unwrap_or_default());
-                reply(&self.session_id, *outcome)
-            }
+    fn end(&mut self, end: Result<Box<Outcome>, Error>) -> Result<Reply, ApiError> {
+        // Before the caller knows: its next request may come at once.
+        self.permit = None;
+        let end = match end {
+            Ok(outcome) => reply(&self.session_id, *outcome),
             Err(error) if error.is_stopped() && self.app.phases.now() < Phase::Ending => Err(interrupted()),
             Err(error) => Err(refuse(&error)),
-        }
+        };
+        self.ended.tell(end.as_ref().map_or_else(|error| error.status, |_| 200));
+        end
     }
 
     async fn whole(mut self) -> Result<Reply, ApiError> {
