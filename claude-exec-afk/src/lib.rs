@@ -12,6 +12,7 @@
 //! | [`policy`] | which issue may be started now, and which gate holds each other one |
 //! | [`run`] | the machine of one run: its row, what was observed, what to do |
 //! | [`words`] | the checklist, the prompts and the notices |
+//! | `adapter` | what stands behind the ports |
 //! | `git` | the lock and the remote, over git itself |
 //! | `engine` | the loop over all of it: `Engine` |
 //! | `shell` | its status page, the operator's verbs, webhooks |
@@ -21,6 +22,8 @@
 //! All but the ports is pure: no clock, no randomness, no I/O; time is an argument. Everything that was looked
 //! at is [`Seen`]: known, absent, or unknown; what is unknown never starts, reaps or closes anything.
 
+#[cfg(feature = "brain")]
+pub mod adapter;
 pub mod config;
 #[cfg(feature = "runtime")]
 pub mod engine;

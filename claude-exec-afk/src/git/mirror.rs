@@ -10,6 +10,7 @@ use bytes::Bytes;
 use claude_exec::executor::{Command, Executor, LocalExecutor, Output, Stdin, output};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
+use super::address::Address;
 use crate::error::{Error, Result};
 use crate::names::{Repo, Sha};
 
@@ -21,7 +22,7 @@ const LIMIT: Duration = Duration::from_secs(50);
 pub struct Mirrors {
     executor: Arc<dyn Executor>,
     dir: PathBuf,
-    url: String,
+    address: Address,
     busy: Arc<Mutex<HashMap<Repo, Arc<Mutex<()>>>>>,
 }
 
@@ -51,19 +52,8 @@ impl Mirrors {
     ///
     /// When `url` has no `{}`, begins with `-`, or holds a password, which would end up in logs.
     pub fn new(dir: impl Into<PathBuf>, url: impl Into<String>, executor: LocalExecutor) -> Result<Self> {
-        let url = url.into();
-        let refuse = |reason| Err(Error::invalid("AFK_GIT_URL", reason));
-        if !url.contains("{}") {
-            return refuse("must hold {} where the repository's owner/name belongs");
-        }
-        if url.starts_with('-') {
-            return refuse("must be an address");
-        }
-        let secret = url.split_once("://").and_then(|(_, rest)| rest.split('/').next()?.rsplit_once('@'));
-        if secret.is_some_and(|(user, _)| user.contains(':')) {
-            return refuse("must hold no password; give it to git's credential helper");
-        }
-        Ok(Self { executor: Arc::new(executor), dir: dir.into(), url, busy: Arc::default() })
+        let address = Address::new(url)?;
+        Ok(Self { executor: Arc::new(executor), dir: dir.into(), address, busy: Arc::default() })
     }
 
     /// The mirror of a repository, made when there is none.
@@ -72,7 +62,7 @@ impl Mirrors {
         let mirror = Mirror {
             executor: self.executor.clone(),
             dir: self.dir.join(format!("{}.{}.git", repo.owner(), repo.name())),
-            url: self.url.replace("{}", repo.as_str()),
+            url: self.address.of(repo),
             repo: repo.clone(),
             _alone: lock.lock_owned().await,
         };

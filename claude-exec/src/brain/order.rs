@@ -1,5 +1,6 @@
 //! What the driver of a process is told from outside.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -7,6 +8,7 @@ use serde_json::value::RawValue;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::error::{Error, Result};
+use crate::executor::Control;
 use crate::invocation::{Deadlines, Held};
 use crate::protocol::{Event, McpServer, Outcome};
 
@@ -68,6 +70,8 @@ pub(super) struct Bridle {
     pub(super) owner: Option<mpsc::Sender<Saying>>,
     pub(super) orders: mpsc::Sender<Order>,
     pub(super) status: watch::Receiver<Status>,
+    /// The handle of the process: it keeps nothing alive.
+    pub(super) control: Arc<dyn Control>,
 }
 
 /// The driver's ends.
@@ -78,11 +82,11 @@ pub(super) struct Reins {
 }
 
 impl Bridle {
-    pub(super) fn new() -> (Self, Reins) {
+    pub(super) fn new(control: &Arc<dyn Control>) -> (Self, Reins) {
         let (owner, said) = mpsc::channel(1); // one turn at a time
         let (orders, ordered) = mpsc::channel(ORDERS_AHEAD);
         let (status, seen) = watch::channel(Status::default());
-        let bridle = Self { owner: Some(owner), orders, status: seen };
+        let bridle = Self { owner: Some(owner), orders, status: seen, control: Arc::clone(control) };
         (bridle, Reins { owner: said, orders: ordered, status })
     }
 }

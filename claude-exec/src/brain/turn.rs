@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::drive::Driver;
 use super::order::{self, Bridle, Order, Saying, Wish};
 use crate::error::{Error, Result};
-use crate::executor::{Command, Executor, Process};
+use crate::executor::{Command, Control, Executor, Process};
 use crate::invocation::{Deadlines, Invocation, Launch};
 use crate::protocol::{Event, Outcome, Reply, Request};
 
@@ -75,7 +75,7 @@ where
     let message_id = Uuid::new_v4();
     let Launch { command, held } = invocation.to_launch(message_id)?;
     let process = start(executor, command, deadlines).await?;
-    let (mut bridle, reins) = Bridle::new();
+    let (mut bridle, reins) = Bridle::new(&process.control);
     let (turn, saying) = Turn::new(&bridle, message_id, deadlines, Vec::new());
     let saying = Saying { held, ..saying };
     let driver = Driver::once(process, reins, invocation.get_mcp_servers().to_vec(), saying);
@@ -133,7 +133,8 @@ impl Turn {
         let message_id = message_id.hyphenated().to_string();
         let saying =
             Saying { lines, settings: None, held: None, message_id, deadlines, events, wishes, ended: None };
-        let handle = TurnHandle { wish: Arc::new(wish), orders: bridle.orders.clone() };
+        let (orders, control) = (bridle.orders.clone(), Arc::clone(&bridle.control));
+        let handle = TurnHandle { wish: Arc::new(wish), orders, control };
         (Self { events: receiver, handle, result: None, ahead: VecDeque::new(), owner: None }, saying)
     }
 
@@ -228,6 +229,7 @@ impl fmt::Debug for Turn {
 pub struct TurnHandle {
     wish: Arc<watch::Sender<Wish>>,
     orders: mpsc::Sender<Order>,
+    control: Arc<dyn Control>,
 }
 
 impl TurnHandle {
@@ -269,6 +271,17 @@ impl TurnHandle {
         let id = Uuid::new_v4().hyphenated().to_string();
         let line = request.to_line(&id);
         order::ask(&self.orders, id, line, limit).await
+    }
+
+    /// The processor time that the turn's process and its descendants have used, where the executor can tell: a tool
+    /// that says nothing for half an hour may be at work all the same.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost.
+    pub async fn cpu_time(&self) -> Option<Duration> {
+        let control = Arc::clone(&self.control);
+        tokio::task::spawn_blocking(move || control.cpu_time()).await.ok()?
     }
 
     fn raise(&self, to: Wish) {

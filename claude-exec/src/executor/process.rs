@@ -146,6 +146,12 @@ pub trait Control: Send + Sync {
     fn memory(&self) -> Option<u64> {
         None
     }
+
+    /// The processor time that the process and its descendants have used; `None` where the executor cannot tell. May
+    /// block for some tens of milliseconds.
+    fn cpu_time(&self) -> Option<Duration> {
+        None
+    }
 }
 
 /// How firmly to stop a process.

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,7 +19,7 @@ use super::turn::LiveTurn;
 use crate::brain::order::{self, Bridle, Ending, Saying};
 use crate::brain::turn::Turn;
 use crate::error::{Error, Result};
-use crate::executor::{Control, Executor};
+use crate::executor::Executor;
 use crate::invocation::{Deadlines, Invocation, check_content};
 use crate::protocol::{Content, Request, SessionId};
 
@@ -28,7 +27,6 @@ use crate::protocol::{Content, Request, SessionId};
 #[must_use = "dropping a session ends its process"]
 pub struct Live {
     bridle: Bridle,
-    control: Arc<dyn Control>,
     session_id: Option<SessionId>,
     started: Instant,
     last_used: Instant,
@@ -80,7 +78,6 @@ impl Live {
         let settings = TurnOptions::new().to_env(&base).unwrap_or_default();
         Self {
             bridle: spare.bridle,
-            control: spare.control,
             session_id: spare.session_id,
             started: spare.started,
             last_used: Instant::now(),
@@ -281,7 +278,7 @@ impl Live {
     ///
     /// Nothing is lost.
     pub async fn vitals(&self) -> Vitals {
-        let memory = memory(&self.control).await;
+        let memory = memory(&self.bridle.control).await;
         Vitals { started: self.started, last_used: self.last_used, turns: self.turns, memory }
     }
 

@@ -28,7 +28,6 @@ const READY_ID: &str = "ready";
 #[must_use = "dropping a spare ends it"]
 pub struct Spare {
     pub(super) bridle: Bridle,
-    pub(super) control: Arc<dyn Control>,
     pub(super) command: Command,
     pub(super) session_id: Option<SessionId>,
     pub(super) started: Instant,
@@ -65,10 +64,9 @@ impl Spare {
         };
         let start = turn::start(executor, invocation.to_live_command()?, invocation.get_deadlines());
         let process = start.await?;
-        let control = Arc::clone(&process.control);
-        let (bridle, reins) = Bridle::new();
+        let (bridle, reins) = Bridle::new(&process.control);
         turn::spawn(Driver::new(process, reins), guard);
-        Ok(Self { bridle, control, command, session_id, started: Instant::now() })
+        Ok(Self { bridle, command, session_id, started: Instant::now() })
     }
 
     /// Opens the session with what `invocation` has for it: system prompt, schema, agents, MCP servers.
@@ -145,7 +143,7 @@ impl Spare {
 
     /// The handle of its process.
     pub(in crate::brain) fn control(&self) -> &Arc<dyn Control> {
-        &self.control
+        &self.bridle.control
     }
 
     /// Why it can no longer be used; `None` when it can.
@@ -169,7 +167,7 @@ impl Spare {
     ///
     /// Nothing is lost.
     pub async fn memory(&self) -> Option<u64> {
-        memory(&self.control).await
+        memory(&self.bridle.control).await
     }
 }
 

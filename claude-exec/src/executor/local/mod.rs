@@ -26,12 +26,12 @@ mod descendants;
 mod environment;
 mod leash;
 mod marker;
-mod memory;
 mod proc;
 mod scratch;
 mod spawn;
 mod stdin;
 mod supervise;
+mod usage;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;

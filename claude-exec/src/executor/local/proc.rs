@@ -29,6 +29,8 @@ pub(super) struct Stat {
     pub(super) parent: u32,
     /// In clock ticks since boot.
     pub(super) start_time: u64,
+    /// The processor time that it and its children that were waited for have used, in clock ticks.
+    pub(super) ticks: u64,
     pub(super) zombie: bool,
     /// A thread of the kernel itself.
     pub(super) kernel: bool,
@@ -52,6 +54,8 @@ impl Stat {
             pid: pid.parse().ok()?,
             parent: fields.get(1)?.parse().ok()?,
             start_time: fields.get(19)?.parse().ok()?,
+            // `utime`, `stime`, `cutime`, `cstime`.
+            ticks: fields.get(11..15)?.iter().filter_map(|ticks| ticks.parse::<u64>().ok()).sum(),
             zombie: matches!(*fields.first()?, "Z" | "X"),
             kernel: fields.get(6)?.parse::<u32>().ok()? & PF_KTHREAD != 0,
             // `env_start`, field 50; kernels before 3.5 do not tell.
@@ -84,9 +88,9 @@ mod tests {
     #[test]
     fn a_name_with_parentheses_does_not_shift_the_fields() {
         let line =
-            "42 (a) b (c) S 7 42 42 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 98765 1000 10 18446744073709551615";
+            "42 (a) b (c) S 7 42 42 0 -1 4194560 1 0 0 0 9 1 3 2 20 0 1 0 98765 1000 10 18446744073709551615";
         let stat = Stat::parse(line).unwrap();
-        assert_eq!((stat.pid, stat.parent, stat.start_time), (42, 7, 98765));
+        assert_eq!((stat.pid, stat.parent, stat.start_time, stat.ticks), (42, 7, 98765, 15));
         assert!(!stat.zombie && !stat.kernel);
     }
 

@@ -15,10 +15,10 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
 use super::leash::{Ladder, Leash};
-use super::memory;
 use super::proc::Identity;
 use super::spawn::Spawned;
 use super::stdin::Writer;
+use super::usage;
 use crate::error::{Error, Result};
 use crate::executor::{Control, Exit, Frame, Process, Stdin, Stop};
 
@@ -65,7 +65,11 @@ impl Control for LocalControl {
     }
 
     fn memory(&self) -> Option<u64> {
-        memory::of_tree(self.process?)
+        usage::memory(self.process?)
+    }
+
+    fn cpu_time(&self) -> Option<Duration> {
+        usage::cpu_time(self.process?)
     }
 }
 

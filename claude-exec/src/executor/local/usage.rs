@@ -1,10 +1,11 @@
-//! How much memory a process tree holds, as `/proc` shows it (proc(5)).
+//! What a process tree holds and has used, as `/proc` shows it (proc(5)).
 
 use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
-use super::proc::{Identity, directory};
+use super::proc::{Identity, Stat, directory};
 
 /// Processes of one tree that are looked at; a tool that forks without end is not followed to its last child.
 const MAX_PROCESSES: usize = 256;
@@ -13,14 +14,27 @@ const MAX_PROCESSES: usize = 256;
 /// sum over several trees counts each page once. `None` when there is no such process, or no `/proc`.
 ///
 /// A descendant that left its parents is not found.
-pub(super) fn of_tree(leader: Identity) -> Option<u64> {
-    let mut total = resident(&directory(leader.pid))?;
+pub(super) fn memory(leader: Identity) -> Option<u64> {
+    sum(leader, resident)
+}
+
+/// The processor time that `leader` and its descendants have used, those included that have ended and were waited
+/// for. `None` as for [`memory`].
+pub(super) fn cpu_time(leader: Identity) -> Option<Duration> {
+    let ticks = sum(leader, |process| Stat::read(process).map(|stat| stat.ticks))?;
+    let per_second = rustix::param::clock_ticks_per_second().max(1);
+    Some(Duration::from_millis(ticks.saturating_mul(1000) / per_second))
+}
+
+/// The sum of what `measure` finds in the directory of each process of the tree.
+fn sum(leader: Identity, measure: impl Fn(&Path) -> Option<u64>) -> Option<u64> {
+    let mut total = measure(&directory(leader.pid))?;
     let mut seen = HashSet::from([leader.pid]);
     let mut parents = vec![leader.pid];
     while let Some(parent) = parents.pop() {
         for child in children(parent) {
             if seen.len() < MAX_PROCESSES && seen.insert(child) {
-                total += resident(&directory(child)).unwrap_or(0); // it may have ended meanwhile
+                total += measure(&directory(child)).unwrap_or(0); // it may have ended meanwhile
                 parents.push(child);
             }
         }
@@ -63,6 +77,15 @@ mod tests {
     }
 
     #[test]
+    fn what_a_child_has_used_counts_when_it_is_gone() {
+        let own = Identity::of(std::process::id()).unwrap();
+        let before = cpu_time(own).unwrap();
+        let spin = "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done";
+        assert!(std::process::Command::new("sh").args(["-c", spin]).status().unwrap().success());
+        assert!(cpu_time(own).unwrap() > before);
+    }
+
+    #[test]
     fn a_tree_holds_more_than_its_leader() {
         use std::io::Read;
         let own = Identity::of(std::process::id()).unwrap();
@@ -75,10 +98,11 @@ mod tests {
         child.stdout.take().unwrap().read_exact(&mut [0; 6]).unwrap();
         assert!(children(own.pid).contains(&child.id()));
         let leaf = Identity::of(child.id()).unwrap();
-        assert!(of_tree(own).unwrap() >= of_tree(leaf).unwrap() && of_tree(leaf).unwrap() > 0);
-        assert_eq!(of_tree(Identity { start_time: leaf.start_time + 1, ..leaf }), None, "another one");
+        assert!(memory(own).unwrap() >= memory(leaf).unwrap() && memory(leaf).unwrap() > 0);
+        assert!(cpu_time(own).unwrap() >= cpu_time(leaf).unwrap());
+        assert_eq!(memory(Identity { start_time: leaf.start_time + 1, ..leaf }), None, "another one");
         drop(child.stdin.take());
         child.wait().unwrap();
-        assert_eq!(of_tree(leaf), None);
+        assert_eq!((memory(leaf), cpu_time(leaf)), (None, None));
     }
 }

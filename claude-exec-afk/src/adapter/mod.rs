@@ -1,0 +1,4 @@
+//! What stands behind the ports.
+
+#[cfg(feature = "brain")]
+pub mod brain;
