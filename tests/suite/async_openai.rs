@@ -61,7 +61,10 @@ async fn a_whole_answer(api: &Api) {
     let request = asking(&[user("[[words 3]] [[usage input_tokens=7]]")]).build().expect("a request");
     let expected = (Some("word0 word1 word2 ".to_owned()), json!(["stop", 7, 3, 10]));
     assert_eq!(create(api, request).await, expected);
-    let request = asking(&[user("[[words 9]]")]).max_completion_tokens(4u32).temperature(0.25).build();
+    let request = asking(&[user("[[words 4]] [[stop max_tokens]]")])
+        .max_completion_tokens(4u32)
+        .temperature(0.25)
+        .build();
     let (text, told) = create(api, request.expect("a request")).await;
     assert_eq!((text.as_deref(), &told[0]), (Some("word0 word1 word2 word3 "), &json!("length")));
 }
@@ -165,7 +168,7 @@ async fn every_case() {
     matrix("async-openai", &version(), "5 of 5");
 
     let limited =
-        model.messages().into_iter().find(|request| request.body.to_string().contains("[[words 9]]"));
+        model.messages().into_iter().find(|request| request.body.to_string().contains("[[stop max_tokens]]"));
     let limited = limited.expect("it was asked").body;
     assert_eq!((&limited["max_tokens"], &limited["temperature"]), (&json!(4), &json!(0.25)));
     let mut results: Vec<_> =

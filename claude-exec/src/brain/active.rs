@@ -89,17 +89,16 @@ impl Active {
     /// after one of the others is passed on as what it is.
     pub(super) fn settle(&mut self, event: Event) {
         let is_result = matches!(event, Event::Finished(_));
+        let had_result = std::mem::replace(&mut self.has_result, self.has_result || is_result);
         if self.settled {
             if let Event::Finished(outcome) = event
-                && !self.has_result
+                && !had_result
                 && !self.over
             {
                 self.pending.push_back(Event::Late(outcome));
-                self.has_result = true;
             }
             return;
         }
-        self.has_result = is_result;
         if self.ended.is_some() {
             self.result = Some(match &event {
                 Event::Finished(outcome) => Ok(outcome.clone()),
