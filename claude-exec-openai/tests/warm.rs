@@ -41,8 +41,8 @@ struct Scene {
     gate: Gate,
 }
 
-fn scene(cli: ScriptedCli) -> Scene {
-    let pool = Pool::builder(cli.clone()).processes(12).spares_per_key(0).build().unwrap();
+fn scene(cli: ScriptedCli, spares: usize) -> Scene {
+    let pool = Pool::builder(cli.clone()).processes(12).spares_per_key(spares).build().unwrap();
     let gate = Gate::new(4, 4).unwrap();
     let keyring = Keyring::builder().token("ana", TOKEN).token("bo", OTHER).build().unwrap();
     let endpoint = OpenAi::builder(cli, gate.clone()).keyring(keyring).pool(pool.clone()).build().unwrap();
@@ -50,7 +50,7 @@ fn scene(cli: ScriptedCli) -> Scene {
 }
 
 async fn warm(cli: ScriptedCli) -> Scene {
-    let scene = scene(cli);
+    let scene = scene(cli, 0);
     assert!(scene.endpoint.use_cli(cli::TESTED).await);
     scene
 }
@@ -185,6 +185,23 @@ async fn after_a_crash_the_conversation_goes_on() {
 }
 
 #[tokio::test]
+async fn a_spare_that_died_while_it_waited_costs_no_answer() {
+    let cli = recall();
+    let scene = scene(cli.clone(), 1);
+    assert!(scene.endpoint.use_cli(cli::TESTED).await);
+    for chat in [&["a"][..], &["b"], &["a", "x", "b"], &["a", "x", "b", "y", "c"]] {
+        scene.ask(chat).await;
+        scene.ask(&["again"]).await;
+        while scene.pool.stats().spares == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        cli.kill_all();
+        let told = scene.ask(&["a", "x", "b"]).await;
+        assert_eq!(told, "user: a; assistant: x; user: b");
+    }
+}
+
+#[tokio::test]
 async fn an_answer_that_a_limit_cut_or_a_schema_shaped_is_not_gone_on_from() {
     let cut = |said: &claude_exec::executor::Said| {
         let delta = json!({"type": "message_delta", "delta": {"stop_reason": "max_tokens"}});
@@ -231,7 +248,7 @@ async fn odd_conversations_reach_the_model_as_documented() {
 
 #[tokio::test]
 async fn until_replay_is_known_to_hold_earlier_turns_are_packed() {
-    let scene = scene(recall());
+    let scene = scene(recall(), 0);
     let unseen = "9.9.9".parse().unwrap();
     let turns = ["a", "x", "b"];
     let is_packed = |told: String| told.starts_with("user: The conversation so far");

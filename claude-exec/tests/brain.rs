@@ -4,13 +4,15 @@
 use std::future::ready;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use claude_exec::brain::live::TurnOptions;
 use claude_exec::brain::{Brain, Busy, ConversationTurn, Message};
 use claude_exec::executor::{Answer, Said, ScriptedCli};
+use claude_exec::invocation::SessionChoice;
 use claude_exec::protocol::Event;
 use claude_exec::store::{Memory, Store};
-use claude_exec::{Error, Result};
+use claude_exec::{Error, Invocation, Result};
 use futures::StreamExt;
 use serde_json::json;
 
@@ -236,7 +238,7 @@ async fn what_is_forgotten_begins_anew() {
 async fn bad_input_costs_nothing() {
     let cli = cli();
     let brain = brain(&cli);
-    let long = "x".repeat(257);
+    let long = "x".repeat(513);
     let hot = || Message::new("hi").options(TurnOptions::new().temperature(9.0));
     let table = [
         ("", Message::new("hi"), "session_id"),
@@ -295,4 +297,12 @@ async fn a_process_that_died_while_it_waited_costs_no_turn() {
     cli.kill_all();
     assert_eq!(say(&brain, "kitchen", "two").await.unwrap(), "2 before");
     assert_eq!(starts(&cli), ["new", "resume"]);
+    // Nor does a spare that was opened already.
+    let next = Invocation::conversational("").session(SessionChoice::New);
+    brain.pool().expect(&next).unwrap();
+    while brain.pool().stats().spares == 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    cli.kill_all();
+    assert_eq!(say(&brain, "hall", "one").await.unwrap(), "0 before");
 }

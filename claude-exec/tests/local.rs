@@ -111,10 +111,10 @@ async fn a_start_that_nobody_waits_for_leaves_nothing() {
     let sleep = format!("sleep\0{name}");
     let executor = LocalExecutor::new();
     let mut start = executor.start(sh(&format!("setsid sleep {name} & sleep {name} & sleep {name}; true")));
-    assert!(futures::poll!(start.as_mut()).is_pending());
+    let begun = futures::poll!(start.as_mut()); // on a busy machine the start may be over already
     // Not polled again: the child is there, and on its way to a caller who leaves.
     until("all run", || alive(&sleep).len() == 3).await;
-    drop(start);
+    drop((start, begun));
     until("all are gone", || alive(&sleep).is_empty()).await;
 }
 

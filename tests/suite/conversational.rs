@@ -197,6 +197,13 @@ async fn a_turn_streams_and_is_interrupted_by_the_next() {
     let stop = json!({"session_id": "kitchen", "interrupt": true});
     assert_eq!(server.post("/v1/conversational", &stop).await.json()["interrupted"], false);
 
+    let anew = json!({"session_id": "kitchen", "message": "hello", "forget": true});
+    assert_eq!(server.post("/v1/conversational", &anew).await.reply(), DEFAULT_ANSWER);
+    assert_eq!(api.messages().last().expect("requests").user_texts(), ["hello"]);
+    let forget = json!({"session_id": "kitchen", "forget": true});
+    let forgotten = server.post("/v1/conversational", &forget).await.json();
+    assert_eq!(forgotten, json!({"session_id": "kitchen", "forgotten": true}));
+
     // What fails before anything is said has its own status, streamed or not.
     let failing = json!({"session_id": "new", "message": "[[status 400]]", "stream": true});
     assert_eq!(server.open("/v1/conversational", &failing).await.whole().await.status, 400);

@@ -47,10 +47,11 @@ async fn a_spare_knows_nothing_until_it_is_claimed_and_then_its_own_conversation
     let api = ModelApi::start().await;
     let home = Home::new(&api);
     let pool = pool(3);
-    pool.expect(&new(&home)).unwrap();
-    process::until("there is a spare", || pool.stats().spares == 1).await;
-    let (other, _) = say(pool.claim(&new(&home)).await.unwrap(), "another's secret").await;
-    assert_eq!(other, "Hello from the model.");
+    let mut other = String::new();
+    for _ in 0..2 {
+        (other, _) = say(pool.claim(&new(&home)).await.unwrap(), "another's secret").await;
+        assert_eq!(other, "Hello from the model.");
+    }
     process::until("there is a spare", || pool.stats().spares == 1).await;
 
     let claimed = pool.claim(&new(&home).system_prompt("BE BRIEF")).await.unwrap();
@@ -70,6 +71,15 @@ async fn a_spare_knows_nothing_until_it_is_claimed_and_then_its_own_conversation
     let claimed = pool.claim(&again).await.unwrap();
     assert_eq!(claimed.origin(), Origin::Resumed);
     assert_eq!(say(claimed, "[[recall]]").await.0, "my name is Ana | [[recall]]");
+
+    // Nor does one that was opened already.
+    pool.expect(&new(&home).system_prompt("BE BRIEF")).unwrap();
+    process::until("there is a spare", || pool.stats().spares == 1).await;
+    let claimed = pool.claim(&new(&home).system_prompt("BE BRIEF")).await.unwrap();
+    assert_eq!((claimed.origin(), say(claimed, "hello").await.0), (Origin::Spare, other));
+    let request = api.messages().pop().unwrap();
+    assert!(system_text(&request.body).ends_with("BE BRIEF"));
+    assert_eq!(request.user_texts(), ["hello"]);
     pool.shutdown(Duration::ZERO).await;
     assert_eq!(processes(&home), []);
 }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use claude_exec::brain::live::{Live, LiveTurn, Past, TurnOptions};
-use claude_exec::brain::pool::Place;
+use claude_exec::brain::live::{LiveTurn, TurnOptions};
+use claude_exec::brain::pool::{Origin, Place};
 use claude_exec::invocation::Deadlines;
 use claude_exec::jobs::Slot;
-use claude_exec::protocol::{Content, Event, McpCall};
-use claude_exec::{Error, Result};
+use claude_exec::protocol::{Event, McpCall};
+use claude_exec::{Error, Invocation, Result};
 use futures::{Stream, StreamExt};
 use tokio::time::{Sleep, sleep, timeout};
 
@@ -26,6 +26,9 @@ use crate::warm::{Conversation, OpenCall, Parked, Replay, Sessions, Transcript, 
 /// How long a turn with calls may take in all, the times between its requests included: as long as a process lives.
 /// Each request has its own limit.
 const TOOL_TURN_LIMIT: Duration = Duration::from_secs(12 * 60 * 60);
+
+/// Spares that are tried one after the other, when they turn out to be dead.
+const SPARES_TRIED: usize = 3;
 
 /// How long the CLI may take to make the calls of a message that has ended. It makes each as soon as it is whole.
 const CALLS_LIMIT: Duration = Duration::from_secs(10);
@@ -74,13 +77,13 @@ impl Talk {
         let (turn, place, first, is_exact) = match waiting {
             Some((turn, place, first)) => (turn, place, first, true),
             None => {
-                let way = way(&sessions, &turns, !tools.is_empty());
-                let (live, place) = sessions.pool.claim(&invocation).await?.into_parts();
-                let (live, said, is_exact) = match way {
-                    Way::Replay(Replay { past, said }) => (replayed(live, past).await?, said, true),
-                    Way::Packed(said) => (live, said, false),
-                };
-                (Billed::new(live.say(said, &options), bill), place, None, is_exact)
+                let replay = replay(&turns, !tools.is_empty());
+                let replay = replay.filter(|replay| replay.past.is_empty() || sessions.replays());
+                let is_exact = replay.is_some();
+                let packed = || Replay { past: Vec::new(), said: carried(&turns) };
+                let replay = replay.unwrap_or_else(packed);
+                let (turn, place, first) = begin(&sessions, &invocation, replay, &options, bill).await?;
+                (turn, place, first, is_exact)
             }
         };
         Ok(Self {
@@ -239,32 +242,57 @@ async fn go_on(
         return None;
     }
     let (live, place) = sessions.take(&opening.with(past))?.into_parts();
-    let mut turn = Billed::new(live.say(blocks(last.content.clone()), options), std::mem::take(bill));
+    let turn = live.say(blocks(last.content.clone()), options);
+    heard(turn, bill).await.map(|(turn, first)| (turn, place, first))
+}
+
+/// A turn with its first event; `None` when its process had died by then: the bill is for another one.
+async fn heard(turn: LiveTurn, bill: &mut Bill) -> Option<(Billed<LiveTurn>, Option<Event>)> {
+    let mut turn = Billed::new(turn, std::mem::take(bill));
     match turn.next().await {
-        Some(Event::Error(error)) if error.exit().is_some_and(|exit| !exit.stopped) => {
+        Some(Event::Error(error)) if is_death(&error) => {
             *bill = turn.into_parts().1;
             None
         }
-        first => Some((turn, place, first)),
+        first => Some((turn, first)),
     }
 }
 
-/// How a conversation comes into a fresh process.
-enum Way {
-    Replay(Replay),
-    /// As one message.
-    Packed(Content),
-}
-
-fn way(sessions: &Sessions, turns: &[Message], offers_tools: bool) -> Way {
-    match replay(turns, offers_tools) {
-        Some(replay) if replay.past.is_empty() || sessions.replays() => Way::Replay(replay),
-        _ => Way::Packed(carried(turns)),
+/// A fresh process that was told this, and the turn's first event where that was waited for: a spare may have died
+/// by then, and nobody had seen it yet.
+async fn begin(
+    sessions: &Sessions,
+    invocation: &Invocation,
+    Replay { past, said }: Replay,
+    options: &TurnOptions,
+    mut bill: Bill,
+) -> Result<(Billed<LiveTurn>, Place, Option<Event>)> {
+    let mut tries = SPARES_TRIED;
+    loop {
+        let claimed = sessions.pool.claim(invocation).await?;
+        let may_be_dead = claimed.origin() == Origin::Spare && tries > 0;
+        tries -= usize::from(may_be_dead);
+        let (live, place) = claimed.into_parts();
+        let live = match past.is_empty() {
+            true => live,
+            false => match live.replay(past.clone()).await {
+                Err(error) if may_be_dead && is_death(&error) => continue,
+                replayed => replayed?,
+            },
+        };
+        let turn = live.say(said.clone(), options);
+        if !may_be_dead {
+            return Ok((Billed::new(turn, bill), place, None));
+        }
+        if let Some((turn, first)) = heard(turn, &mut bill).await {
+            return Ok((turn, place, first));
+        }
     }
 }
 
-async fn replayed(live: Live, past: Vec<Past>) -> Result<Live> {
-    if past.is_empty() { Ok(live) } else { live.replay(past).await }
+/// The process ended by itself.
+fn is_death(error: &Error) -> bool {
+    error.exit().is_some_and(|exit| !exit.stopped)
 }
 
 impl Drop for Talk {

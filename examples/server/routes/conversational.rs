@@ -39,6 +39,9 @@ struct Said {
     /// Interrupt the turn under way; without a message that is all.
     #[serde(default)]
     interrupt: bool,
+    /// Begin anew: forget what was said before; without a message that is all.
+    #[serde(default)]
+    forget: bool,
 }
 
 /// The original's response.
@@ -47,6 +50,9 @@ struct Reply {
     session_id: String,
     reply: String,
 }
+
+/// The longest `session_id`: room for any UUID, path or user id, and none for a document.
+const MAX_SESSION_ID_BYTES: usize = 256;
 
 /// Answers one turn.
 pub async fn turn(app: &Arc<App>, caller: &str, request: Request<Incoming>) -> Response<Body> {
@@ -63,22 +69,36 @@ async fn answer(
         ApiError::new(error.status().as_u16(), "invalid_request_error", error.to_string())
     })?;
     let said = parse(&body)?;
+    let conversation = conversation(caller, &said.session_id);
     let Some(message) = said.message else {
-        let interrupted = app.brain.interrupt(&said.session_id).map_err(|error| refuse(&error))?;
-        let answer = serde_json::json!({ "session_id": said.session_id, "interrupted": interrupted });
+        let mut answer = serde_json::json!({ "session_id": said.session_id });
+        if said.interrupt {
+            let interrupted = app.brain.interrupt(&conversation).map_err(|error| refuse(&error))?;
+            answer["interrupted"] = interrupted.into();
+        }
+        if said.forget {
+            forget(app, &conversation).await?;
+            answer["forgotten"] = true.into();
+        }
         return Ok(json(StatusCode::OK, &answer));
     };
     let (name, model) = match app.config.models.resolve(said.model.as_deref())? {
         Model::Plain { name, cli_name } => (name, cli_name.clone()),
         _ => return Err(ApiError::invalid("model", "an agent does not hold conversations")),
     };
-    let interrupts = said.interrupt.then_some(said.session_id.as_str());
+    let interrupts = said.interrupt.then_some(conversation.as_str());
     let (permit, bill) = admit(app, caller, name, interrupts).await?;
+    if said.forget {
+        if said.interrupt {
+            app.brain.interrupt(&conversation).map_err(|error| refuse(&error))?;
+        }
+        forget(app, &conversation).await?;
+    }
     let gate = app.gate.clone();
     let busy = if said.interrupt { Busy::Interrupt } else { Busy::Wait };
     let message = Message::new(message).model(model).busy(busy).after(async move { gate.enter().await });
     let limit = app.config.conversational_timeout;
-    let turn = tokio::time::timeout(limit, app.brain.say(&said.session_id, message)).await;
+    let turn = tokio::time::timeout(limit, app.brain.say(&conversation, message)).await;
     let turn = turn.unwrap_or_else(|_| Err(Error::timed_out("waiting for a place", limit)));
     let speaking = Speaking {
         turn: Billed::new(turn.map_err(|error| refuse(&error))?, bill),
@@ -123,9 +143,28 @@ fn parse(body: &[u8]) -> Result<Said, ApiError> {
         .map_err(|error| ApiError::new(400, "invalid_request_error", format!("request body: {error}")))?;
     match &said.message {
         Some(message) if message.trim().is_empty() => Err(ApiError::invalid("message", "must not be empty")),
-        None if !said.interrupt => Err(ApiError::invalid("message", "is missing")),
+        None if !said.interrupt && !said.forget => Err(ApiError::invalid("message", "is missing")),
+        _ if said.session_id.is_empty() || said.session_id.len() > MAX_SESSION_ID_BYTES => {
+            let limit = format!("must have 1 to {MAX_SESSION_ID_BYTES} bytes");
+            Err(ApiError::invalid("session_id", limit))
+        }
         _ => Ok(said),
     }
+}
+
+/// The conversation that this caller calls so: two callers never share one, whatever ids they choose.
+fn conversation(caller: &str, session_id: &str) -> String {
+    // The length parts a name from one that begins with it.
+    format!("{}:{caller}:{session_id}", caller.len())
+}
+
+/// Waits for the turn under way, as a next turn would.
+async fn forget(app: &Arc<App>, conversation: &str) -> Result<(), ApiError> {
+    let limit = app.config.conversational_timeout;
+    let forgotten = tokio::time::timeout(limit, app.brain.forget(conversation)).await;
+    let forgotten =
+        forgotten.unwrap_or_else(|_| Err(Error::timed_out("waiting for the turn under way", limit)));
+    forgotten.map_err(|error| refuse(&error))
 }
 
 fn wants_events(headers: &HeaderMap) -> bool {
@@ -236,6 +275,8 @@ mod tests {
             (r#"{"session_id":"a","message":"hi","model":null,"more":1}"#, None),
             (r#"{"session_id":"a","message":"hi","stream":true,"interrupt":true}"#, None),
             (r#"{"session_id":"a","interrupt":true}"#, None),
+            (r#"{"session_id":"a","forget":true}"#, None),
+            (r#"{"session_id":"","message":"hi"}"#, Some("must have 1 to 256 bytes")),
             (r#"{"session_id":"a","message":" \n"}"#, Some("must not be empty")),
             (r#"{"session_id":"a"}"#, Some("is missing")),
             (r#"{"message":"hi"}"#, Some("missing field `session_id`")),
@@ -249,6 +290,15 @@ mod tests {
             if let (Some(error), Some(words)) = (error, refused) {
                 assert!(error.status == 400 && error.message.contains(words), "{body}: {error}");
             }
+        }
+    }
+
+    #[test]
+    fn callers_do_not_share_a_conversation() {
+        let all = [("ana", "x"), ("bo", "x"), ("", "x"), ("ana", "y"), ("an", "a:x"), ("a", "na:x")];
+        let all = all.map(|(caller, id)| conversation(caller, id));
+        for (at, one) in all.iter().enumerate() {
+            assert!(!all[..at].contains(one), "{one}");
         }
     }
 

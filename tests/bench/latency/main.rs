@@ -18,6 +18,7 @@ mod bodies;
 mod by_hand;
 mod idle;
 mod pooled;
+mod random;
 mod sdk;
 mod served;
 mod sharing;
@@ -28,6 +29,7 @@ use std::time::Duration;
 
 use by_hand::{Bare, Cold, Pipe};
 use pooled::{Later, Resumed, Spare};
+use random::Random;
 use sdk::Sdk;
 use served::{Conversational, Matched, Replayed};
 use stand::{Sample, Way};
@@ -89,10 +91,11 @@ async fn latency(runs: usize) {
     let left_out = warm.iter().filter(|way| way.is_none()).count();
     ways.extend(warm.into_iter().flatten());
     let mut samples: Vec<Vec<Sample>> = ways.iter().map(|_| Vec::new()).collect();
+    let mut order: Vec<usize> = (0..ways.len()).collect();
+    let mut random = Random::new(1);
     for round in 0..runs + WARM_UP {
-        let count = ways.len();
-        for turn in 0..count {
-            let at = (turn + round) % count; // nobody always follows the same one
+        random.shuffle(&mut order); // nobody always follows the same one
+        for &at in &order {
             ways[at].ready().await;
             tokio::time::sleep(PAUSE).await;
             let sample = ways[at].take().await;

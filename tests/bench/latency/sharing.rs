@@ -11,6 +11,7 @@ use claude_exec::invocation::SessionChoice;
 use claude_exec::protocol::SessionId;
 
 use crate::pooled::say;
+use crate::random::Random;
 use crate::stand::{Stand, pss};
 use crate::support::model_api::{Scenario, user_texts};
 use crate::table::{at, sorted};
@@ -85,13 +86,8 @@ fn message(who: &str, n: usize) -> String {
 
 /// One person's turns: the milliseconds to each first text.
 async fn talk(stand: Arc<Stand>, pool: Pool, who: usize, until: Instant) -> Vec<f64> {
-    let mut random = 0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(who as u64 + 1);
-    let mut between = move |(least, most): (u64, u64)| {
-        random ^= random << 13;
-        random ^= random >> 7;
-        random ^= random << 17;
-        least + random % (most - least + 1)
-    };
+    let mut random = Random::new(who as u64 + 1);
+    let mut between = move |bounds| random.between(bounds);
     let mut times = Vec::new();
     let mut id: Option<SessionId> = None;
     tokio::time::sleep(Duration::from_millis(between((0, BETWEEN_BURSTS.0)))).await;

@@ -22,8 +22,8 @@ use crate::executor::Executor;
 use crate::invocation::{Invocation, SessionChoice, check_content};
 use crate::protocol::Content;
 
-/// The longest id of a conversation: room for any UUID, path or user id, and none for a document.
-const MAX_ID_BYTES: usize = 256;
+/// The longest id of a conversation: room for any UUID, path or user id and whom it is of, and none for a document.
+const MAX_ID_BYTES: usize = 512;
 
 /// Conversations that go on: over turns, over failures, over evictions of their process and over restarts.
 ///
@@ -95,7 +95,7 @@ impl Brain {
     ///
     /// # Errors
     ///
-    /// [`is_invalid`](Error::is_invalid) for an id that is empty or over 256 bytes, and for content or options that no
+    /// [`is_invalid`](Error::is_invalid) for an id that is empty or over 512 bytes, and for content or options that no
     /// turn can have; these cost nothing. [`is_queue_full`](Error::is_queue_full), [`is_conflict`](Error::is_conflict)
     /// or [`is_stopped`](Error::is_stopped) as [`Busy`] has it; [`is_conflict`](Error::is_conflict) too for an option
     /// that the conversation cannot change. Otherwise when the store cannot be used or no process be had.
@@ -151,7 +151,7 @@ impl Brain {
     ) {
         let Opened { claimed, mut stored, mut is_first } = opened;
         // A process that waited may have died without a word; who finds that out is not to blame.
-        let may_be_dead = claimed.origin() == Origin::Live;
+        let may_be_dead = matches!(claimed.origin(), Origin::Live | Origin::Spare);
         let (live, mut slot) = claimed.into_parts();
         let (mut turn, ending) = live.say_apart(&message.content, &message.options);
         let mut ending = ending.boxed();

@@ -90,6 +90,12 @@ impl Live {
         }
     }
 
+    /// Takes what an invocation with the same flags and the same opening may have of its own.
+    #[cfg(feature = "runtime")]
+    pub(in crate::brain) fn claimed_for(&mut self, invocation: &Invocation) {
+        (self.deadlines, self.verbatim) = (invocation.get_deadlines(), invocation.is_verbatim());
+    }
+
     /// Begins a turn. Content or options that no turn can have end it with an error, cost nothing, and leave the
     /// session as it was; so does a process that is gone, but then `finish` gives no session back.
     pub fn say(mut self, content: impl Into<Content>, options: &TurnOptions) -> LiveTurn {

@@ -24,7 +24,7 @@ impl LaunchKey {
             SessionChoice::Ephemeral => SessionChoice::Ephemeral,
             _ => SessionChoice::New,
         };
-        // Nobody's words are kept for longer than their turn.
+        // Nobody's words are kept for longer than their turn; what many sessions are opened with is in `Setup`.
         let spare = Arc::new(invocation.clone().session(session).prompt("").uninitialized());
         Ok(Self { command, spare })
     }

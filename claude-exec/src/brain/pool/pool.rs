@@ -56,7 +56,10 @@ impl Pool {
     ///
     /// A session has one process at a time: while somebody has it, or while it ends, a claim for it waits. A session
     /// that waits with other launch flags, or was opened with something else, is resumed in a new process.
-    /// [`Deadlines`](crate::invocation::Deadlines) are those with which it was opened, unless its turns set them.
+    /// [`Deadlines`](crate::invocation::Deadlines) are those of this invocation, unless its turns set them.
+    ///
+    /// When new sessions are all opened alike, with one system prompt, say, the spares are so too. A process that has
+    /// waited may have died unseen: then its turn ends at once with an error whose [`exit`](Error::exit) is set.
     ///
     /// # Errors
     ///
@@ -122,14 +125,14 @@ impl Pool {
 
     /// Says that sessions of such an invocation will be asked for, so that the first one finds a spare already.
     ///
-    /// It counts as two requests, and is forgotten like them.
+    /// It counts as two requests, and is forgotten like them. The spare is opened too.
     ///
     /// # Errors
     ///
     /// When the invocation is invalid.
     pub fn expect(&self, invocation: &Invocation) -> Result<()> {
-        let key = LaunchKey::of(invocation)?;
-        self.0.shared.change(|state, now| state.policy.expect(now, &key));
+        let (key, setup) = (LaunchKey::of(invocation)?, Setup::of(invocation));
+        self.0.shared.change(|state, now| state.policy.expect(now, &key, &setup));
         Ok(())
     }
 
@@ -176,7 +179,10 @@ impl Pool {
 async fn open(granted: Granted, setup: &Setup) -> Result<Option<Claimed>> {
     let Granted { place, parked, origin } = granted;
     let live = match parked {
-        Parked::Live(live) => live,
+        Parked::Live(mut live) => {
+            live.claimed_for(setup.invocation());
+            live
+        }
         Parked::Spare(spare) => {
             let live = spare.initialize(setup.invocation()).await?;
             place.opened(setup);

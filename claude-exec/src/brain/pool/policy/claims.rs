@@ -16,7 +16,7 @@ impl Policy {
             return None;
         }
         if want.session == Session::New {
-            self.demand.asked(&want.key, now);
+            self.demand.asked(&want.key, &want.setup, now);
         }
         let ticket = Ticket(self.fresh());
         self.waiting.push_back((ticket, want));
@@ -37,10 +37,9 @@ impl Policy {
         Some(slot)
     }
 
-    /// Processes of this key will be asked for: it is worth a spare from now on, as if it had been asked for twice.
-    pub(in super::super) fn expect(&mut self, now: Instant, key: &LaunchKey) {
-        self.demand.asked(key, now);
-        self.demand.asked(key, now);
+    /// Processes of this key will be asked for, to be opened so: it is worth a spare from now on.
+    pub(in super::super) fn expect(&mut self, now: Instant, key: &LaunchKey, setup: &Setup) {
+        self.demand.expected(key, setup, now);
         self.settle(now);
     }
 
@@ -61,11 +60,12 @@ impl Policy {
     /// Whoever holds the ticket has left.
     pub(in super::super) fn cancel(&mut self, now: Instant, ticket: Ticket) {
         self.waiting.retain(|(waiting, _)| *waiting != ticket);
-        let start = self.members.iter_mut().find_map(|(slot, member)| match &mut member.state {
-            State::Starting { ticket: mine, origin } if *mine == Some(ticket) => {
-                *mine = None;
-                // A new session that was opened is nobody else's, and nobody knows its id.
-                (*origin == Origin::Cold && member.setup.is_some()).then_some(*slot)
+        let start = self.members.iter_mut().find_map(|(slot, member)| match member.state {
+            State::Starting { ticket: mine, origin } if mine == Some(ticket) => {
+                member.state = State::Starting { ticket: None, origin };
+                // A new session may be somebody else's, unless its id was chosen.
+                let is_of_use = member.session.is_none() && self.demand.may_keep(member.opening());
+                (origin == Origin::Cold && !is_of_use).then_some(*slot)
             }
             _ => None,
         });
@@ -90,7 +90,7 @@ impl Policy {
                 self.actions.push_back(Action::Grant { ticket, slot, origin });
                 self.stats.claims.count(origin);
             }
-            None if member.setup.is_none() => member.state = State::Spare,
+            None if origin == Origin::Cold => member.state = State::Spare,
             None => member.state = State::Idle,
         }
         self.settle(now);
@@ -135,11 +135,11 @@ impl Policy {
         let Some(member) = self.members.get_mut(&slot) else { return };
         let State::Claimed { origin } = member.state else { return };
         let is_known = matches!(origin, Origin::Live | Origin::Resumed);
-        let is_open = member.setup.is_some();
+        let is_its_own = origin == Origin::Cold && member.setup.is_some(); // its id may have been chosen
         member.state = if is_known { State::Idle } else { State::Spare };
         if self.is_closed {
             self.retire(slot, Eviction::Shutdown);
-        } else if is_open && !is_known {
+        } else if is_its_own {
             self.retire(slot, Eviction::Unwanted);
         }
         self.settle(now);

@@ -14,7 +14,7 @@ use crate::time::after;
 #[derive(Debug)]
 pub(super) struct Member {
     pub(super) key: LaunchKey,
-    /// What its session was opened with; none yet for a spare.
+    /// What its session was opened with, or will be once it has started; a spare may have none yet.
     pub(super) setup: Option<Setup>,
     pub(super) session: Option<SessionId>,
     pub(super) state: State,
@@ -58,8 +58,22 @@ impl Member {
 
     /// It is a spare of this key, or is about to be one.
     pub(super) fn is_spare_of(&self, key: &LaunchKey) -> bool {
-        let is_free = matches!(self.state, State::Spare | State::Starting { ticket: None, .. });
-        is_free && self.setup.is_none() && self.key == *key
+        (self.state == State::Spare || self.is_coming()) && self.key == *key
+    }
+
+    /// What a spare is a spare for.
+    pub(super) fn opening(&self) -> (&LaunchKey, Option<&Setup>) {
+        (&self.key, self.setup.as_ref())
+    }
+
+    /// It is about to be a spare.
+    pub(super) fn is_coming(&self) -> bool {
+        self.state == State::Starting { ticket: None, origin: Origin::Cold }
+    }
+
+    /// A new session of such an invocation can be had from it.
+    pub(super) fn suits(&self, want: &Want) -> bool {
+        self.key == want.key && self.setup.as_ref().is_none_or(|setup| *setup == want.setup)
     }
 
     /// It serves an invocation of this key and setup.

@@ -6,7 +6,8 @@
 //! 2. [`Policy::poll_action`] says what to do, until it says nothing;
 //! 3. [`Policy::poll_timeout`] says when to call [`Policy::handle_timeout`], if nothing happens before.
 //!
-//! A process is *starting*, then a *spare* (of no session yet), *claimed* (somebody's), *idle* (of a session, between
+//! A process is *starting*, then a *spare* (whose session nobody has yet; it may be opened already, when all are opened
+//! alike), *claimed* (somebody's), *idle* (of a session, between
 //! two turns) or *retiring*; it counts against every bound until [`Policy::gone`].
 //!
 //! One order decides who has to go when there is no room: an idle session counts from its last turn, a spare from
@@ -84,7 +85,7 @@ pub(super) enum Action {
     Grant { ticket: Ticket, slot: Slot, origin: Origin },
     /// Tell the claim that there will be no process.
     Refuse { ticket: Ticket },
-    /// Start a process as the setup says, and open its session; without one, start a spare of this key.
+    /// Start a process as the setup says, and open its session; without one, start a process of this key.
     Start { slot: Slot, key: LaunchKey, setup: Option<Setup> },
     /// End the process, or its start.
     Retire { slot: Slot },

@@ -119,6 +119,8 @@ impl World {
         assert!(!self.starting.contains(&slot), "it answers");
         assert!(self.claimed.insert(slot), "nobody else has it");
         self.granted += 1;
+        let setup = self.policy.members[&slot].setup.as_ref();
+        assert!(setup.is_none_or(|setup| *setup == want.setup), "opened otherwise");
         let used = self.used.get(&slot);
         match (&want.session, origin) {
             (Session::New, Origin::Spare | Origin::Cold) => {
@@ -235,9 +237,12 @@ impl World {
                 }
             }
             Happens::GiveBack(n) => {
-                // Only a grant of a live session is as it was: a turn's process was opened above.
                 if let Some(slot) = pick(&mut self.claimed.iter().copied(), n) {
                     self.claimed.remove(&slot);
+                    // A grant that nobody took is one into which nobody spoke.
+                    if self.alive[&slot].as_ref().is_none_or(|id| !self.sessions.contains(id)) {
+                        self.used.remove(&slot);
+                    }
                     self.policy.give_back(self.now, slot);
                 }
             }

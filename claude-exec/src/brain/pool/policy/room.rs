@@ -69,12 +69,14 @@ impl Policy {
 
     /// A claim for a new session: a spare, or one that is on its way.
     fn serve_spare(&mut self, ticket: Ticket, want: &Want) -> bool {
-        let ready = |member: &Member| member.state == State::Spare && member.key == want.key;
-        if let Some(slot) = self.members.iter().find(|(_, member)| ready(member)).map(|(slot, _)| *slot) {
+        let ready = |member: &Member| member.state == State::Spare && member.suits(want);
+        let ready = self.members.iter().filter(|(_, member)| ready(member));
+        // One that was opened is of use to nobody else.
+        if let Some(slot) = ready.min_by_key(|(_, member)| member.setup.is_none()).map(|(slot, _)| *slot) {
             self.grant(ticket, slot, Origin::Spare);
             return true;
         }
-        let coming = self.members.values_mut().find(|member| member.is_spare_of(&want.key));
+        let coming = self.members.values_mut().find(|member| member.is_coming() && member.suits(want));
         let Some(member) = coming else { return false };
         member.state = State::Starting { ticket: Some(ticket), origin: Origin::Cold };
         true
@@ -158,8 +160,11 @@ impl Policy {
         }
     }
 
-    /// True for the spares beyond those that their key is worth.
+    /// True for the spares beyond those that their key is worth, and for one opened with what is no habit any more.
     fn is_surplus(&self, slot: Slot, spare: &Member, now: Instant) -> bool {
+        if !self.demand.may_keep(spare.opening()) {
+            return true;
+        }
         let keeps = self.demand.keeps(&spare.key, now, self.expected_start, self.limits.spares);
         let before = self.members.range(..slot).filter(|(_, member)| member.is_spare_of(&spare.key)).count();
         before >= keeps
@@ -186,7 +191,8 @@ impl Policy {
                 if !self.fits(&nothing) {
                     break;
                 }
-                self.start(now, &key, Session::New, None, None, Origin::Cold);
+                let setup = self.demand.opens(&key).cloned();
+                self.start(now, &key, Session::New, setup, None, Origin::Cold);
             }
         }
     }

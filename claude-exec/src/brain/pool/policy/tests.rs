@@ -159,6 +159,33 @@ fn a_key_that_was_asked_for_twice_has_a_spare_and_another_key_has_none() {
 }
 
 #[test]
+fn a_spare_is_opened_already_while_all_are_opened_alike() {
+    let mut bench = Bench::new(|limits| limits.processes = 4);
+    let new = |system: &str| opened("a", system, Session::New);
+    let spare_of = |bench: &mut Bench| {
+        bench.wait(1);
+        bench.start_all();
+        let spare = bench.policy.members.values().find(|member| member.state == State::Spare);
+        spare.expect("there is one").setup.clone()
+    };
+    bench.obtain(new("s"));
+    bench.obtain(new("s"));
+    assert_eq!(spare_of(&mut bench), None, "two are no habit");
+    assert_eq!(bench.obtain(new("s")).1, Origin::Spare);
+    bench.policy.expect(bench.now, &LaunchKey::named("a"), &Setup::named("s"));
+    assert_eq!(spare_of(&mut bench), Some(Setup::named("s")));
+    // One who opens otherwise does not get it, and ends the habit.
+    let (slot, origin) = bench.obtain(new("t"));
+    assert_eq!((origin, bench.policy.members[&slot].setup.clone()), (Origin::Cold, Some(Setup::named("t"))));
+    assert_eq!(bench.policy.stats().evictions.of(Eviction::Room), 1);
+    bench.policy.discard(bench.now, slot, Eviction::Doubt);
+    bench.act();
+    bench.end_all();
+    assert_eq!(spare_of(&mut bench), None);
+    assert_eq!(bench.obtain(new("t")).1, Origin::Spare);
+}
+
+#[test]
 fn a_claim_takes_the_spare_that_is_on_its_way_and_is_counted_as_cold() {
     let mut bench = Bench::new(|_| {});
     bench.talk("a");
