@@ -21,6 +21,7 @@ mod suite {
     mod model_api;
     mod openai_python;
     mod openai_surface;
+    mod openapi;
     mod original_faults;
     mod pool;
     mod power;

@@ -1,6 +1,7 @@
 // One view per kind of item of the transcript. Each view has an element, and shows the item again when it changed.
 
 import { h, icon, put, button } from './dom.js';
+import { copyButton } from './copy.js';
 import { MarkdownView } from './markdown.js';
 import { clip, duration, exact, head, plain, plural, size } from './text.js';
 
@@ -123,14 +124,13 @@ function fill(body, item) {
   const wrap = button('Wrap', null, { class: 'button small', 'aria-pressed': 'false', click: () => {
     wrap.setAttribute('aria-pressed', String(pre.classList.toggle('wrapped')));
   } });
-  const copy = button('Copy', null, { class: 'button small', click: () => copyText(copy, text) });
   const more = text.length > OUTPUT_SHOWN && button('Show more', null, { class: 'button small', click: (/** @type {MouseEvent} */ event) => {
     pre.textContent = text;
     /** @type {HTMLElement} */ (event.currentTarget).remove();
   } });
   put(body, pre);
   if (result.truncated) put(body, h('p', { class: 'label' }, `Cut by the server: ${size(result.bytes)} in all.`));
-  put(body, h('div', { class: 'row' }, copy, wrap, more));
+  put(body, h('div', { class: 'row' }, copyButton(text), wrap, more));
 }
 
 /**
@@ -140,24 +140,6 @@ function fill(body, item) {
  */
 export function output(text, label, wrapped) {
   return h('pre', { class: wrapped ? 'out wrapped' : 'out', tabindex: 0, role: 'group', 'aria-label': label }, text);
-}
-
-/**
- * @param {HTMLButtonElement} from
- * @param {string} text
- */
-export async function copyText(from, text) {
-  const word = from.querySelector('span');
-  if (!word) return;
-  try {
-    await navigator.clipboard.writeText(text);
-    word.textContent = 'Copied';
-  } catch {
-    word.textContent = 'Not copied';
-  }
-  setTimeout(() => {
-    word.textContent = 'Copy';
-  }, 2000);
 }
 
 /** @param {any} decision */

@@ -31,7 +31,7 @@ const PHASES = {
 export function describe(link, gap, now) {
   if (!link) return { word: 'Ready', icon: 'live', tone: 'plain', banner: null, action: null };
   const [word, icon, tone, text, action] = PHASES[link.phase];
-  if (link.phase === 'live' && gap) return { word: 'Live, with a gap', icon: 'gap', tone: 'wait', banner: null, action };
+  if (link.phase === 'live' && gap) return { word: 'Live, gap', icon: 'gap', tone: 'wait', banner: null, action };
   const banner = action === 'retry' && link.nextAt !== null
     ? `${text}: attempt ${link.attempt}, next in ${duration(Math.max(0, link.nextAt - now))}.`
     : text;

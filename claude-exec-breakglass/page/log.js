@@ -132,6 +132,24 @@ export class LogView {
     this.showJump();
   }
 
+  /**
+   * Brings an item into view, with the focus on it.
+   * @param {string} key
+   */
+  reveal(key) {
+    const at = this.store.items.findIndex((item) => item.key === key);
+    if (at < 0) return;
+    this.limit = Math.max(this.limit, this.store.items.length - at);
+    this.draw();
+    this.follows = false;
+    const element = this.views.get(key)?.element;
+    if (!element) return;
+    if (element instanceof HTMLDetailsElement) element.open = true;
+    element.tabIndex = -1;
+    element.focus({ preventScroll: true });
+    element.scrollIntoView({ block: 'center' });
+  }
+
   showJump() {
     this.jump.hidden = this.follows || this.store.items.length === 0;
     byId('jump-word').textContent = this.unseen ? `${this.unseen} new` : 'Newest';

@@ -4,7 +4,8 @@ import { byId, h, button, icon, say } from './dom.js';
 import { applyTheme, DetailsSheet, readsAloud, SignInSheet } from './details.js';
 import { authorized, call, credential, Failure } from './api.js';
 import { Composer } from './composer.js';
-import { copyText, output } from './blocks.js';
+import { copyButton } from './copy.js';
+import { output } from './blocks.js';
 import { describe } from './connection.js';
 import { clip, plain } from './text.js';
 import { LogView } from './log.js';
@@ -36,7 +37,7 @@ class App {
     this.store = new Store();
     this.log = new LogView(this.store, { decide: (id, answer) => this.decide(id, answer), review: (item) => this.review(item), older: () => this.older() });
     this.composer = new Composer({ send: (text, key) => this.send(text, key), stop: (force) => this.stop(force) });
-    this.sessions = new SessionsSheet({ current: () => this.sid, pick: (sid) => this.attach(sid), gone: (sid) => sid === this.sid && this.detach() });
+    this.sessions = new SessionsSheet({ current: () => this.sid, pick: (sid) => this.attach(sid), gone: (sid) => sid === this.sid && this.detach(), log: this.log });
     this.details = new DetailsSheet({ facts: () => this.facts(), signOut: () => this.signOut(), reload: () => location.reload() });
     this.signIn = new SignInSheet(() => this.begin());
     this.checks = new Sheet('checks', 'By hand');
@@ -396,8 +397,7 @@ class App {
   showChecks() {
     const parts = PRESETS.map((preset) => {
       const text = preset.checks.join('\n');
-      const copy = button('Copy', null, { class: 'button small', click: () => copyText(copy, text) });
-      return this.checks.part(preset.name, output(text, `Commands, ${preset.name}`, false), h('div', { class: 'row part' }, copy));
+      return this.checks.part(preset.name, output(text, `Commands, ${preset.name}`, false), h('div', { class: 'row part' }, copyButton(text)));
     });
     this.checks.show('By hand', null, h('p', { class: 'hint' }, 'The same looks without a model: read-only commands for a terminal of your own.'), ...parts);
     this.checks.open();

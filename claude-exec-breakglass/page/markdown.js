@@ -2,6 +2,7 @@
 // as HTML is shown as the text it is.
 
 import { h, put } from './dom.js';
+import { copyButton } from './copy.js';
 import { clip, plain } from './text.js';
 
 /**
@@ -126,7 +127,8 @@ function block(token, depth) {
  */
 function code(text, lang) {
   const name = clip(plain(lang).trim(), 24);
-  return h('pre', { class: 'code', tabindex: 0, role: 'group', 'aria-label': name ? `Code, ${name}` : 'Code' }, h('code', {}, plain(text)));
+  return h('div', { class: 'code' },
+    h('pre', { tabindex: 0, role: 'group', 'aria-label': name ? `Code, ${name}` : 'Code' }, h('code', {}, plain(text))), copyButton(plain(text)));
 }
 
 /**

@@ -3,7 +3,8 @@
 
 import { h, icon, button, chip, chips, put } from './dom.js';
 import { call, Failure, freshKey } from './api.js';
-import { output, copyText } from './blocks.js';
+import { copyButton } from './copy.js';
+import { output } from './blocks.js';
 import { confirmControl, countdown } from './confirm.js';
 import { factList, Sheet } from './sheet.js';
 import { ago, clock, duration, plain } from './text.js';
@@ -114,7 +115,7 @@ export class PowerSheet {
     state.textContent = answer.exit_code === 0 ? 'From the host. Nothing was changed.' : 'The host did not tell it all.';
     if (answer.advice) put(this.sheet.body, h('p', { class: 'part' }, plain(answer.advice)));
     const text = plain([answer.stdout, answer.stderr].filter(Boolean).join('\n')) || 'Nothing came back.';
-    const copy = button('Copy', null, { click: () => copyText(copy, text) });
+    const copy = copyButton(text);
     put(this.sheet.body, h('div', { class: 'part' }, output(text, 'Forensics', true)), h('div', { class: 'part row' }, copy, again));
   }
 

@@ -1,10 +1,14 @@
 // The sheet with the sessions: pick one, start one, name it, remove it.
 
 import { h, icon, button, chip, chips } from './dom.js';
+import { asMarkdown, find, PLACES } from './transcript.js';
 import { call, Failure } from './api.js';
 import { price } from './blocks.js';
 import { Sheet } from './sheet.js';
-import { ago, plural } from './text.js';
+import { ago, plain, plural } from './text.js';
+
+/** What the CLI calls its newest; any other may be set through the API. */
+const MODELS = ['opus', 'sonnet', 'haiku'];
 
 /** @type {Record<string, [string, string, string]>} */
 const TURNS = {
@@ -13,7 +17,8 @@ const TURNS = {
 
 export class SessionsSheet {
   /**
-   * @param {{ current: () => string | null, pick: (sid: string) => void, gone: (sid: string) => void }} actions
+   * @param {{ current: () => string | null, pick: (sid: string) => void, gone: (sid: string) => void,
+   *   log: import('./log.js').LogView }} actions
    */
   constructor(actions) {
     this.actions = actions;
@@ -24,7 +29,9 @@ export class SessionsSheet {
     const wait = h('p', { class: 'hint', role: 'status' }, 'Asking the server…');
     const create = button('New session', 'plus', { class: 'button primary', click: () => this.create() });
     const list = h('div', { class: 'part' }, wait);
-    this.sheet.show('Sessions', null, create, list);
+    const here = this.actions.current() && h('div', { class: 'row part' },
+      button('Find in this one', 'scan', { click: () => this.search() }), button('Save it as text', 'down', { click: () => this.save() }));
+    this.sheet.show('Sessions', null, create, ...(here ? [here] : []), list);
     this.sheet.open();
     create.focus();
     try {
@@ -54,15 +61,16 @@ export class SessionsSheet {
   create() {
     const name = h('input', { id: 'new-name', class: 'line-input', maxlength: 80, autocomplete: 'off', placeholder: 'Optional' });
     const mode = this.modeChoice('ask');
+    const model = this.modelChoice(null);
     const trouble = h('p', { class: 'hint', role: 'status' });
     const form = h('form', { submit: (/** @type {Event} */ event) => {
       event.preventDefault();
       this.attempt(trouble, async () => {
-        const session = await call('POST', '/api/sessions', { body: { ...(name.value.trim() && { name: name.value.trim() }), mode: mode.value() } });
+        const session = await call('POST', '/api/sessions', { body: { ...(name.value.trim() && { name: name.value.trim() }), mode: mode.value(), ...(model.value() && { model: model.value() }) } });
         this.sheet.close();
         this.actions.pick(session.session_id);
       });
-    } }, h('label', { class: 'above', for: 'new-name' }, 'Name'), name, mode.element, trouble,
+    } }, h('label', { class: 'above', for: 'new-name' }, 'Name'), name, mode.element, model.element, trouble,
     h('div', { class: 'part row' }, h('button', { type: 'submit', class: 'button primary' }, 'Start')));
     this.sheet.show('New session', () => this.open(), form);
     name.focus();
@@ -72,15 +80,19 @@ export class SessionsSheet {
   edit(session) {
     const name = h('input', { id: 'edit-name', class: 'line-input', maxlength: 80, autocomplete: 'off', value: session.name ?? '' });
     const mode = this.modeChoice(session.mode);
+    const model = this.modelChoice(session.model);
     const trouble = h('p', { class: 'hint', role: 'status' });
     const path = `/api/sessions/${session.session_id}`;
     const form = h('form', { submit: (/** @type {Event} */ event) => {
       event.preventDefault();
       this.attempt(trouble, async () => {
-        await call('PATCH', path, { body: { ...(name.value.trim() && { name: name.value.trim() }), mode: mode.value() } });
+        const other = model.value();
+        await call('PATCH', path, { body: {
+          ...(name.value.trim() && { name: name.value.trim() }), mode: mode.value(), ...(other !== (session.model ?? null) && { model: other }),
+        } });
         await this.open();
       });
-    } }, h('label', { class: 'above', for: 'edit-name' }, 'Name'), name, mode.element, trouble,
+    } }, h('label', { class: 'above', for: 'edit-name' }, 'Name'), name, mode.element, model.element, trouble,
     h('div', { class: 'part row' }, h('button', { type: 'submit', class: 'button primary' }, 'Save')));
     const remove = button('Delete the session and its log', null, { click: () => {
       if (remove.dataset.sure !== 'yes') {
@@ -106,6 +118,45 @@ export class SessionsSheet {
     } });
     const element = h('div', { class: 'part' }, chips('Before Claude changes anything', choice('ask', 'Ask me'), choice('unattended', 'Run unattended')), warning);
     return { element, value: () => /** @type {HTMLInputElement} */ (element.querySelector(':checked')).value };
+  }
+
+  /** @param {string | null} now */
+  modelChoice(now) {
+    const names = [...new Set(['', ...MODELS, now ?? ''])];
+    const element = h('div', { class: 'part' }, chips('Model', ...names.map((name) => chip('model', name, name || 'The server’s', { checked: name === (now ?? '') }))));
+    return { element, value: () => /** @type {HTMLInputElement} */ (element.querySelector(':checked')).value || null };
+  }
+
+  /** Looks for words in the session that is open. */
+  search() {
+    const { store, hasOlder } = this.actions.log;
+    const field = h('input', { id: 'find', class: 'line-input', type: 'search', autocomplete: 'off', enterkeyhint: 'search', input: () => draw() });
+    const said = h('p', { class: 'hint part', role: 'status' });
+    const list = h('div', {});
+    const draw = () => {
+      const places = find(store.items, field.value);
+      const more = places.length > PLACES ? `, the newest ${PLACES} here` : '';
+      said.textContent = !field.value.trim() ? (hasOlder ? 'Looks through what this page has; “Show earlier” in the log brings more.' : 'Looks through all of the session.')
+        : places.length ? `${plural(places.length, 'place')}${more}` : 'Nothing found.';
+      list.replaceChildren(...places.slice(0, PLACES).map((place) => h('div', { class: 'choice' }, h('button', { type: 'button', class: 'pick', click: () => {
+        this.sheet.opener = null; // the focus goes to the place
+        this.sheet.close();
+        this.actions.log.reveal(place.key);
+      } }, h('span', { class: 'excerpt' }, place.excerpt), h('span', { class: 'about' }, place.who)))));
+    };
+    this.sheet.show('Find', () => this.open(), h('label', { class: 'above', for: 'find' }, 'Words'), field, said, list);
+    draw();
+    field.focus();
+  }
+
+  /** Keeps the session that is open as a file. */
+  save() {
+    const { items, session } = this.actions.log.store;
+    const name = plain(session.name) || 'session';
+    const url = URL.createObjectURL(new Blob([asMarkdown(items, name)], { type: 'text/markdown' }));
+    const link = h('a', { href: url, download: `${name.replace(/[^\p{L}\p{N}]+/gu, '-').slice(0, 60)}.md` });
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(url), 10000);
   }
 
   /**

@@ -181,6 +181,9 @@ export class Store {
           ? `Unattended mode on${by(data.by)}: commands run without asking.`
           : `Claude asks before it acts again${by(data.by)}.`, data.at);
         break;
+      case 'model':
+        this.note('plain', `Model from the next turn on${by(data.by)}: ${data.model ?? 'the server’s own'}.`, data.at);
+        break;
       case 'renamed':
         this.session.name = data.name;
         break;

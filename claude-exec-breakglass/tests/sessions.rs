@@ -3,14 +3,17 @@
 mod support;
 
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use claude_exec::executor::Answer;
 use claude_exec_breakglass::attach::Attach;
-use claude_exec_breakglass::log::{Bounds, EventId, Resume};
+use claude_exec_breakglass::audit::{Actor, Decision, Event};
+use claude_exec_breakglass::log::{Bounds, EventId, Resume, Window};
 use claude_exec_breakglass::session::{Found, Limits, Mode, Prompt, Verdict};
 use serde_json::json;
-use support::{Reader, Site, asks, names, text};
+use support::{Reader, Site, asks, names, records, text};
 
 #[tokio::test]
 async fn a_turn_runs_on_without_its_client_and_everyone_reads_the_same() {
@@ -171,6 +174,54 @@ async fn what_only_looks_runs_by_itself_and_the_rest_waits_for_a_person() {
     assert!(session.decide("a9", Verdict::Deny, "me", None).await.unwrap_err().is_not_found());
 }
 
+/// Who asked, and what ran without anybody's leave, before it is done; without the secrets, which only the model reads.
+#[tokio::test]
+async fn x5_a_prompt_and_what_runs_by_itself_are_on_record_first_and_without_secrets() {
+    const SECRET: &str = "log in with password=hunter2";
+    let at_the_cli = Arc::new(Mutex::new(Vec::new()));
+    let place = Arc::new(OnceLock::new());
+    let site = {
+        let (seen, place) = (Arc::clone(&at_the_cli), Arc::clone(&place));
+        Site::new(move |said| {
+            let dir: &PathBuf = place.get().unwrap();
+            seen.lock().unwrap().push((said.text.clone(), records(dir).len()));
+            Answer::text("x ").ask(asks("ssh devvm uptime")).then_text("done")
+        })
+        .await
+    };
+    place.set(site.dir.path().to_owned()).unwrap();
+    let session = site.session().await;
+    let mut reader = Reader::attach(&session, None).await;
+    let mut prompt = Prompt::new(SECRET, "sam");
+    prompt.actor = Some(Actor::new("sam", "bearer", "10.0.0.9"));
+    prompt.key = Some("k".into());
+    let begun = session.prompt(prompt.clone()).await.unwrap();
+    assert_eq!(
+        session.prompt(prompt).await.unwrap().turn,
+        begun.turn,
+        "the same again is known for what it is"
+    );
+    let events = reader.until_with("turn_end").await;
+    assert_eq!(events[1].data["text"], "log in with password=[redacted]", "in the log and on the stream");
+    assert_eq!(
+        *at_the_cli.lock().unwrap(),
+        [(SECRET.to_owned(), 2)],
+        "the model gets it, once it is on record"
+    );
+    let records = records(site.dir.path());
+    assert_eq!(records.len(), 3, "{records:?}");
+    assert_eq!(records[1].actor, Actor::new("sam", "bearer", "10.0.0.9"));
+    assert!(
+        matches!(&records[1].event, Event::Prompt { text, .. } if text == "log in with password=[redacted]")
+    );
+    assert_eq!(records[2].actor, Actor::agent());
+    let Event::Approval { tool, input, decision, reason, .. } = &records[2].event else {
+        panic!("{records:?}")
+    };
+    assert_eq!((tool.as_str(), *decision, reason.as_deref()), ("Bash", Decision::Rule, Some("read-only")));
+    assert!(input.contains("ssh devvm uptime"), "{input}");
+}
+
 #[tokio::test]
 async fn leave_for_the_session_covers_the_same_again_and_survives_a_restart() {
     let site = Site::new(|_| Answer::text("x").ask(asks("ssh devvm systemctl restart nginx"))).await;
@@ -203,6 +254,8 @@ async fn nobody_answers_is_no_and_unattended_is_said() {
     let events = reader.until_with("turn_end").await;
     let decision = events.iter().find(|sse| sse.event == "decision").unwrap();
     assert_eq!(decision.data["decision"], "expired");
+    let timed_out = |event: &Event| matches!(event, Event::Approval { decision: Decision::TimedOut, .. });
+    assert_eq!(records(site.dir.path()).iter().filter(|record| timed_out(&record.event)).count(), 1);
     session.set_mode(Mode::Unattended, "me").await.unwrap();
     session.prompt(Prompt::new("x", "me")).await.unwrap();
     let events = reader.until_with("turn_end").await;
@@ -274,6 +327,26 @@ async fn a_reader_that_is_overtaken_gets_a_gap_and_a_snapshot() {
     let mut late = Reader::attach(&session, None).await;
     assert_eq!(late.next().await.unwrap().data["resume"], "start");
     assert_eq!(late.next().await.unwrap().event, "snapshot");
+}
+
+#[tokio::test]
+async fn s15_an_endless_answer_fills_neither_the_log_nor_a_summary_of_it() {
+    const BYTES: usize = 4 * 1024;
+    let limits = Limits { log: Bounds { events: 100, bytes: BYTES }, ..Limits::default() };
+    let site = Site::with(limits, |said| Answer::text(&said.text.repeat(40))).await;
+    let session = site.session().await;
+    for turn in 0..5 {
+        session.prompt(Prompt::new(format!("turn {turn}, word by word "), "me")).await.unwrap();
+        while session.summary().turn != "idle" {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let kept = |window: &Window| window.entries().map(|entry| entry.block().len()).sum::<usize>();
+        let kept = session.journal().read(kept);
+        assert!(kept <= BYTES, "{kept} bytes");
+    }
+    let mut late = Reader::attach(&session, None).await;
+    let snapshot = late.until("snapshot").await;
+    assert!(snapshot.data.to_string().len() < 2 * BYTES, "a summary is no larger than what is kept");
 }
 
 #[tokio::test]

@@ -1,10 +1,11 @@
 //! The load: many readers on one thread, who note when each event came.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::Notify;
 use tokio::time::timeout;
 
 /// A round that takes longer is none.
@@ -25,24 +26,50 @@ pub(crate) struct Crowd {
     count: usize,
     next: u64,
     publisher: TcpStream,
-    arrived: mpsc::UnboundedReceiver<(u64, Instant)>,
+    board: Arc<Board>,
+}
+
+/// Where readers note when the event of this round came: one lock that nobody else holds, since they share a thread.
+struct Board {
+    round: Mutex<(u64, Instant, Vec<f64>)>,
+    count: usize,
+    all_there: Notify,
+}
+
+impl Board {
+    fn note(&self, number: u64, when: Instant) {
+        let mut round = self.round.lock().unwrap_or_else(PoisonError::into_inner);
+        if round.0 == number {
+            let after = when.duration_since(round.1).as_secs_f64() * 1000.0;
+            round.2.push(after);
+            if round.2.len() == self.count {
+                self.all_there.notify_one();
+            }
+        }
+    }
+
+    fn begin(&self, number: u64) -> Vec<f64> {
+        let mut round = self.round.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *round, (number, Instant::now(), Vec::with_capacity(self.count))).2
+    }
 }
 
 impl Crowd {
     pub(crate) async fn attach(port: u16, path: &'static str, count: usize) -> Self {
-        let (tell, arrived) = mpsc::unbounded_channel();
+        let round = Mutex::new((0, Instant::now(), Vec::new()));
+        let board = Arc::new(Board { round, count, all_there: Notify::new() });
         let mut opening = Vec::new();
         for at in 0..count {
             opening.push(tokio::spawn(open(port, path)));
             if opening.len() == OPENING || at + 1 == count {
                 for opened in opening.drain(..) {
-                    tokio::spawn(read(opened.await.unwrap(), tell.clone()));
+                    tokio::spawn(read(opened.await.unwrap(), board.clone()));
                 }
             }
         }
         let publisher = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
         publisher.set_nodelay(true).unwrap();
-        Self { port, count, next: 1, publisher, arrived }
+        Self { port, count, next: 1, publisher, board }
     }
 
     /// Publishes one event and waits until every reader has it.
@@ -55,16 +82,11 @@ impl Crowd {
             self.port,
             body.len()
         );
-        let start = Instant::now();
+        self.board.begin(number);
         self.publisher.write_all(request.as_bytes()).await.unwrap();
-        let mut each = Vec::with_capacity(self.count);
-        while each.len() < self.count {
-            let arrived = timeout(PATIENCE, self.arrived.recv()).await.expect("every reader gets it");
-            let (seen, when) = arrived.expect("readers are there");
-            if seen == number {
-                each.push(when.duration_since(start).as_secs_f64() * 1000.0);
-            }
-        }
+        timeout(PATIENCE, self.board.all_there.notified()).await.expect("every reader gets it");
+        let each = self.board.begin(0);
+        assert_eq!(each.len(), self.count);
         // Whatever it answered: the next request must not find it in its way.
         let mut answer = [0; 4096];
         let _ = timeout(PATIENCE, self.publisher.read(&mut answer)).await.unwrap();
@@ -91,7 +113,7 @@ async fn open(port: u16, path: &str) -> TcpStream {
     stream
 }
 
-async fn read(mut stream: TcpStream, tell: mpsc::UnboundedSender<(u64, Instant)>) {
+async fn read(mut stream: TcpStream, board: Arc<Board>) {
     let mut bytes = [0; 1024];
     let mut text = Vec::new();
     while let Ok(read) = stream.read(&mut bytes).await {
@@ -102,9 +124,7 @@ async fn read(mut stream: TcpStream, tell: mpsc::UnboundedSender<(u64, Instant)>
         text.extend_from_slice(&bytes[..read]);
         while let Some((number, end)) = mark(&text) {
             text.drain(..end);
-            if tell.send((number, now)).is_err() {
-                return;
-            }
+            board.note(number, now);
         }
         let keep = text.len().saturating_sub(64);
         text.drain(..keep);
@@ -160,9 +180,10 @@ pub(crate) async fn stall(port: u16, path: &str) -> TcpStream {
     stream
 }
 
-/// Lets this process, and the servers it starts, have as many connections as the machine allows.
-pub(crate) fn raise_file_limit() {
+/// Lets this process, and the servers it starts, have as many connections as the machine allows, and says how many.
+pub(crate) fn raise_file_limit() -> u64 {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }

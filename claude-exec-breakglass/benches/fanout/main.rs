@@ -2,8 +2,8 @@
 //! broadcast that the original service uses.
 //!
 //! ```text
-//! cargo bench -p claude-exec-breakglass --bench fanout            # 100 and 1,000 readers
-//! cargo bench -p claude-exec-breakglass --bench fanout -- 9000    # and 9,000
+//! cargo bench -p claude-exec-breakglass --bench fanout            # 100, 1,000 and 9,000 readers
+//! cargo bench -p claude-exec-breakglass --bench fanout -- 1000    # not the 9,000
 //! ```
 //!
 //! Each server is a process of its own on loopback, two threads; the load client is one thread of this process.
@@ -33,9 +33,12 @@ fn main() {
     if let Some(kind) = first.as_deref().and_then(|arg| arg.strip_prefix("serve=")) {
         return servers::serve(kind);
     }
-    let most: usize = first.and_then(|most| most.parse().ok()).unwrap_or(1000);
+    let most: usize = first.and_then(|most| most.parse().ok()).unwrap_or(9000);
     let crowds: Vec<usize> = [100, 1000, 9000].into_iter().filter(|count| *count <= most).collect();
-    client::raise_file_limit();
+    let most = client::raise_file_limit();
+    if let Some(count) = crowds.iter().find(|count| most < **count as u64 + 64) {
+        eprintln!("only {most} files may be open: {count} readers will not fit (ulimit -Hn)");
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     println!(
         "{:28} {:>8} {:>12} {:>12} {:>12} {:>12} {:>12}",

@@ -14,5 +14,5 @@ mod ssh;
 
 pub use cli::CliAgent;
 pub use contract::{Agent, Ask, Reins, Saying};
-pub use preset::{HOST_ALIAS, invocation, prompt};
+pub use preset::{HOST_ALIAS, OWN_AGENT, as_agent, invocation, prompt};
 pub use ssh::{Ssh, SshAgent};

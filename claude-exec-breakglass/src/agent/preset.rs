@@ -9,6 +9,9 @@ use crate::approvals::{POWER_SERVER, POWER_TOOL};
 /// The name under which ssh knows the sick machine.
 pub const HOST_ALIAS: &str = "devvm";
 
+/// The name of the agent that ships here: the prompt of this module, and no file that may be missing.
+pub const OWN_AGENT: &str = "breakglass";
+
 /// The system prompt of an emergency session. `has_power`: the tool for power verbs is there.
 pub fn prompt(has_power: bool) -> String {
     let power = if has_power {
@@ -63,9 +66,32 @@ pub fn invocation(verbs: &[&str]) -> Invocation {
     preset.mcp_server(McpServer::new(POWER_SERVER, [tool])).allowed_tools([POWER_TOOL])
 }
 
+/// The same invocation as the agent of this name. [`OWN_AGENT`] is what it is already; any other is a file of the
+/// operator's own, `agents/NAME.md` in the CLI's configuration directory, whose user settings then count: what they
+/// allow is not asked for. A turn fails when the CLI does not know the agent.
+pub fn as_agent(preset: Invocation, name: &str) -> Invocation {
+    if name == OWN_AGENT { preset } else { preset.agent_name(name).setting_sources(["user"]) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn another_agent_is_a_file_of_the_operators_and_ours_is_none() {
+        let args = |name: &str| {
+            let command = as_agent(invocation(&[]), name).prompt("x").to_command().unwrap();
+            command.args.iter().map(|arg| arg.to_string_lossy().into_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(args("breakglass"), args(OWN_AGENT));
+        assert!(
+            !args(OWN_AGENT).iter().any(|arg| arg.starts_with("--agent=") || arg == "--setting-sources=user")
+        );
+        let named = args("ops");
+        for flag in ["--agent=ops", "--setting-sources=user"] {
+            assert!(named.iter().any(|arg| arg == flag), "{flag} in {named:?}");
+        }
+    }
 
     #[test]
     fn the_prompt_names_the_host_and_the_tool_only_when_there_is_one() {

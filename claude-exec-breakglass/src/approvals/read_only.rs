@@ -16,6 +16,8 @@ struct Program {
 /// Which words, that are no flags, it may have.
 enum Words {
     None,
+    /// The values of its flags.
+    Numbers,
     Any,
     /// Files whose content is no secret.
     Files,
@@ -129,7 +131,12 @@ const PROGRAMS: &[Program] = &[
     program("vmstat", "", &[], Words::None),
     program("zpool", "", &[], Words::First(&["status", "list"])),
     program("zfs", "", &[], Words::First(&["list"])),
-    program("docker", "", &[], Words::First(&["ps", "images", "df"])),
+    program(
+        "docker",
+        "Hc",
+        &["host", "config", "context", "tlscacert", "tlscert", "tlskey"],
+        Words::First(&["ps", "images", "df"]),
+    ),
     program("cat", "", &[], Words::Files),
     program("head", "", &[], Words::Files),
     program("tail", "fF", &["follow", "retry"], Words::Files),
@@ -140,10 +147,10 @@ const PROGRAMS: &[Program] = &[
         "sort",
         "oTS",
         &["output", "temporary-directory", "compress-program", "files0-from", "buffer-size"],
-        Words::None,
+        Words::Numbers,
     ),
-    program("uniq", "", &[], Words::None),
-    program("cut", "", &[], Words::None),
+    program("uniq", "", &[], Words::Numbers),
+    program("cut", "", &[], Words::Numbers),
     program("tr", "", &[], Words::Any),
 ];
 
@@ -186,14 +193,15 @@ fn looks(words: &[&str]) -> bool {
     match words {
         ["sudo", "-n", rest @ ..] | ["sudo", rest @ ..] => rest.first() != Some(&"sudo") && looks(rest),
         ["timeout", seconds, rest @ ..] => {
-            let is_number = !seconds.is_empty() && seconds.bytes().all(|byte| byte.is_ascii_digit());
-            is_number && rest.first() != Some(&"timeout") && looks(rest)
+            is_number(seconds) && rest.first() != Some(&"timeout") && looks(rest)
         }
         ["top", "-b", "-n", "1"]
         | ["top", "-bn1"]
         | ["top", "-b", "-n1"]
         | ["mount"]
         | ["env", "--version"] => true,
+        // Without a count it goes on for ever.
+        ["vmstat", pause, count] => is_number(pause) && is_number(count),
         ["ip", rest @ ..] => ip(rest),
         [name, arguments @ ..] => PROGRAMS
             .iter()
@@ -224,8 +232,9 @@ impl Program {
             }
         }
         match (&self.words, &words[..]) {
-            (Words::Any, _) | (Words::None | Words::Files | Words::Format, []) => true,
-            (Words::None, words) => words.iter().all(|word| word.bytes().all(|byte| byte.is_ascii_digit())),
+            (Words::Any, _) | (Words::Files | Words::Format, []) => true,
+            (Words::None, words) => words.is_empty(),
+            (Words::Numbers, words) => words.iter().all(|word| is_number(word)),
             (Words::Files, words) => words.iter().all(|word| is_number(word) || is_open(word)),
             (Words::PatternAndFiles, words) => {
                 words.iter().skip(1).all(|word| is_number(word) || is_open(word))
@@ -284,6 +293,9 @@ mod tests {
             "ssh devvm 'journalctl -k | grep -i oom | tail -20'",
             "ssh devvm 'du -xh --max-depth=1 /var 2>/dev/null | sort -h | tail -15'",
             "ssh devvm 'ss -ltnp'",
+            "ssh devvm 'vmstat 1 3'",
+            "ssh devvm 'df -h | sort -k 5 -n'",
+            "ssh devvm docker ps -a",
             "ssh devvm 'ip -br addr'",
             "ssh devvm 'timeout 10 tail -n 50 /var/log/syslog'",
             "ssh -o ConnectTimeout=5 devvm 'top -bn1 | head -20'",
@@ -313,6 +325,8 @@ mod tests {
             "ssh devvm journalctl -f",
             "ssh devvm journalctl --cursor-file=/etc/passwd",
             "ssh devvm hostname evil",
+            "ssh devvm hostname 123",
+            "ssh devvm vmstat 1",
             "ssh devvm date -s 2020-01-01",
             "ssh devvm date 010100002020",
             "ssh devvm sort -o /etc/passwd /etc/group",
@@ -342,6 +356,9 @@ mod tests {
             "ssh devvm sudo -u x df",
             "ssh devvm env reboot",
             "ssh devvm docker -H tcp://x ps",
+            "ssh devvm docker -Htcp://x ps",
+            "ssh devvm docker --host=tcp://x ps",
+            "ssh devvm docker --con=/x ps",
             "ssh devvm docker stop x",
             "ssh devvm zpool destroy x",
             "ssh devvm timeout 5",

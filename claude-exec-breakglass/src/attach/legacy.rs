@@ -38,50 +38,40 @@ pub fn follow(
     keepalive: Duration,
 ) -> impl Stream<Item = Bytes> + Send + 'static {
     let journal = session.journal();
-    let (head, finished, draining) = (journal.head(), session.finished(), session.draining());
+    let head = journal.head();
     let (newest, first) = journal.read(|window| (window.head().seq, window.first().seq));
     let seq = if cursor.0 > newest { 0 } else { cursor.0 }.max(first.saturating_sub(1));
     let session = session.clone();
-    let state = (session, head, finished, draining, seq, false);
-    futures::stream::unfold(
-        state,
-        move |(session, mut head, mut finished, mut draining, mut seq, mut caught_up)| async move {
-            loop {
-                head.borrow_and_update();
-                let is_over = *finished.borrow_and_update() || *draining.borrow_and_update();
-                let read = session.journal().read(|window| match window.read(EventId { epoch: 0, seq }, 1) {
-                    Read::Blocks(..) => window.after(EventId { epoch: 0, seq }).next().cloned(),
-                    Read::Overtaken { .. } => window.entries().next().cloned(),
-                    Read::AtHead => None,
-                });
-                let bytes = match read {
-                    Some(entry) => {
-                        seq = entry.id().seq;
-                        block(&entry)
+    let state = (session, head, seq, false);
+    futures::stream::unfold(state, move |(session, mut head, mut seq, mut caught_up)| async move {
+        loop {
+            head.borrow_and_update();
+            let is_over = session.is_finished() || session.is_draining();
+            let read = session.journal().read(|window| match window.read(EventId { epoch: 0, seq }, 1) {
+                Read::Blocks(..) => window.after(EventId { epoch: 0, seq }).next().cloned(),
+                Read::Overtaken { .. } => window.entries().next().cloned(),
+                Read::AtHead => None,
+            });
+            let bytes = match read {
+                Some(entry) => {
+                    seq = entry.id().seq;
+                    block(&entry)
+                }
+                None if !caught_up => {
+                    caught_up = true;
+                    Bytes::from_static(CAUGHT_UP)
+                }
+                None if is_over => return None,
+                None => {
+                    if timeout(keepalive, head.changed()).await.is_ok() {
+                        continue;
                     }
-                    None if !caught_up => {
-                        caught_up = true;
-                        Bytes::from_static(CAUGHT_UP)
-                    }
-                    None if is_over => return None,
-                    None => {
-                        let woken = async {
-                            tokio::select! {
-                                _ = head.changed() => {}
-                                _ = finished.changed() => {}
-                                _ = draining.changed() => {}
-                            }
-                        };
-                        if timeout(keepalive, woken).await.is_ok() {
-                            continue;
-                        }
-                        Bytes::from_static(KEEPALIVE)
-                    }
-                };
-                return Some((bytes, (session, head, finished, draining, seq, caught_up)));
-            }
-        },
-    )
+                    Bytes::from_static(KEEPALIVE)
+                }
+            };
+            return Some((bytes, (session, head, seq, caught_up)));
+        }
+    })
 }
 
 /// One event as the original writes it: its data, `kind` first and `id` last.

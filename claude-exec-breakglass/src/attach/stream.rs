@@ -1,12 +1,13 @@
 //! The event stream of a cursor.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::Stream;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::control::{self, HEARTBEAT};
 use crate::log::{EventId, Read, Resume};
@@ -88,16 +89,16 @@ pub fn follow(
     resume: Resume,
     attach: Attach,
 ) -> impl Stream<Item = Bytes> + Send + 'static {
+    let (cut_at, beat_at) = (Instant::now() + attach.cut_after, Instant::now() + attach.heartbeat);
     let reader = Reader {
         // Subscribed before anything is read: what comes later wakes it.
         head: session.journal().head(),
-        finished: session.finished(),
-        draining: session.draining(),
         session: session.clone(),
         resume,
         step: if attach.pad { Step::Pad } else { Step::Hello },
-        cut_at: Instant::now() + attach.cut_after,
-        beat_at: Instant::now() + attach.heartbeat,
+        alarm: Box::pin(sleep_until(beat_at.min(cut_at))),
+        cut_at,
+        beat_at,
         attach,
     };
     futures::stream::unfold(reader, Reader::next)
@@ -106,13 +107,14 @@ pub fn follow(
 struct Reader {
     session: Session,
     head: watch::Receiver<EventId>,
-    finished: watch::Receiver<bool>,
-    draining: watch::Receiver<bool>,
     resume: Resume,
     step: Step,
     attach: Attach,
     beat_at: Instant,
     cut_at: Instant,
+    /// Rings when something may be due. Events put that off, and it is set anew only when it has rung: for a thousand
+    /// readers of a talker it would be set all the time.
+    alarm: Pin<Box<Sleep>>,
 }
 
 #[derive(Clone, Copy)]
@@ -172,7 +174,7 @@ impl Reader {
     async fn read_on(&mut self, cursor: EventId) -> Option<Bytes> {
         loop {
             self.head.borrow_and_update();
-            let is_finished = *self.finished.borrow_and_update();
+            let is_finished = self.session.is_finished();
             match self.session.journal().read(|window| window.read(cursor, CHUNK)) {
                 Read::Blocks(blocks, cursor) => {
                     self.step = Step::From(cursor);
@@ -185,16 +187,20 @@ impl Reader {
                 Read::AtHead if is_finished => return Some(self.leave(control::end())),
                 Read::AtHead => {}
             }
-            if *self.draining.borrow_and_update() {
+            if self.session.is_draining() {
                 return Some(self.leave(control::bye("draining")));
             }
             let due = self.beat_at.min(self.cut_at);
             tokio::select! {
-                // A log that is gone is read once more, and then the session is finished.
+                // Also when the session is finished, or the server drains.
                 _ = self.head.changed() => {}
-                _ = self.finished.changed() => {}
-                _ = self.draining.changed() => {}
-                () = sleep_until(due) => {
+                () = self.alarm.as_mut() => {
+                    if Instant::now() < due {
+                        self.alarm.as_mut().reset(due);
+                        continue;
+                    }
+                    // One more, for what comes after this.
+                    self.alarm.as_mut().reset((due + self.attach.heartbeat).min(self.cut_at));
                     if !(self.attach.may)() {
                         return Some(self.leave(control::bye("auth")));
                     }

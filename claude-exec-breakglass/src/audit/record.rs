@@ -28,6 +28,11 @@ impl Actor {
         Self::new("server", "server", "")
     }
 
+    /// An agent, where no person decided.
+    pub fn agent() -> Self {
+        Self::new("agent", "agent", "")
+    }
+
     /// The name that tells this actor from every other: two methods may know the same name.
     pub fn identity(&self) -> String {
         format!("{}:{}", self.method, self.who)

@@ -168,6 +168,11 @@ impl Journal {
         self.shared.head.subscribe()
     }
 
+    /// Wakes whoever waits for events, without one: something else has changed.
+    pub fn wake(&self) {
+        self.shared.head.send_modify(|_| {});
+    }
+
     /// The epoch of the last claim.
     pub fn epoch(&self) -> u64 {
         *lock(&self.shared.epoch)

@@ -1,16 +1,13 @@
 //! One file of the page, and the response for it.
 
-use std::io::Write;
-
 use bytes::Bytes;
 use claude_exec::http::{Body, detail};
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use http::header::{
     ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderName, HeaderValue,
     IF_NONE_MATCH, VARY,
 };
 use http::{HeaderMap, Method, Response, StatusCode};
+use libdeflater::{CompressionLvl, Compressor};
 use sha2::{Digest, Sha256};
 
 use crate::access::{Served, protect};
@@ -138,10 +135,13 @@ pub(super) fn hash(bytes: &[u8]) -> String {
 }
 
 fn gzip(body: &[u8]) -> Bytes {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-    // Writing to memory does not fail; if it did, the file would be served as it is.
-    let written = encoder.write_all(body).and_then(|()| encoder.finish());
-    written.map_or_else(|_| Bytes::copy_from_slice(body), Bytes::from)
+    let mut compressor = Compressor::new(CompressionLvl::best());
+    let mut out = vec![0; compressor.gzip_compress_bound(body.len())];
+    // It fits within its bound; if it did not, the file would be served as it is.
+    match compressor.gzip_compress(body, &mut out) {
+        Ok(length) => Bytes::copy_from_slice(&out[..length]),
+        Err(_) => Bytes::copy_from_slice(body),
+    }
 }
 
 #[cfg(test)]

@@ -17,10 +17,10 @@ macro_rules! modules {
 }
 
 /// Every module of the page, in no order.
-const MODULES: [(&str, &str); 24] = modules![
-    "announce.js" "api.js" "approval.js" "blocks.js" "composer.js" "confirm.js" "connection.js" "cursor.js"
-    "details.js" "dom.js" "log.js" "main.js" "markdown.js" "power.js" "presets.js" "sessions.js" "sheet.js"
-    "sse.js" "store.js" "stream.js" "tabs.js" "text.js" "verbs.js" "vm.js"
+const MODULES: [(&str, &str); 26] = modules![
+    "announce.js" "api.js" "approval.js" "blocks.js" "composer.js" "confirm.js" "connection.js" "copy.js"
+    "cursor.js" "details.js" "dom.js" "log.js" "main.js" "markdown.js" "power.js" "presets.js" "sessions.js" "sheet.js"
+    "sse.js" "store.js" "stream.js" "tabs.js" "text.js" "transcript.js" "verbs.js" "vm.js"
 ];
 
 /// Everything that is served of the page; its index is at `/`.

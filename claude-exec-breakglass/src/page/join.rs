@@ -45,7 +45,7 @@ mod tests {
             ("c.js", "export const c = 'https://x';\nexport async function d() {\n  return c;\n}\n"),
             ("lonely.js", "export const e = 1;\n"),
         ];
-        let joined = "const c='https://x';async function d(){return c;}\nconst b=c;const a=b + c;";
+        let joined = "const c='https://x';async function d(){return c}const b=c;const a=b+c;";
         assert_eq!(join("a.js", &modules), joined);
     }
 }

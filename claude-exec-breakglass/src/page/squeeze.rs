@@ -3,15 +3,17 @@
 //! Nothing is renamed or reordered, and strings, templates and regular expressions are left as they are: the script
 //! stays readable in a browser's tools.
 
-/// Beside one of these, a space separates nothing. `+` and `-` are not among them, for two of them in a row are another
-/// sign, and neither is `/`.
+/// Beside one of these, a space separates nothing; `/` is not among them.
 const SIGNS: &str = "(){}[];,=<>&|?:!*'\"`";
 
+/// Beside one of these neither, unless there is one of them on both sides: two in a row are another sign.
+const DOUBLED: &str = "+-";
+
 /// After one of these, or before one of [`CLOSING`], a line end is no end of a statement.
-const OPENING: &str = "{([;,=>:?&|";
+const OPENING: &str = "{([;,=>:?&|}";
 const CLOSING: &str = "})].,:?&|=";
 
-/// Squeezes `script`, which has a semicolon at the end of every statement that needs one.
+/// Squeezes `script`, which has a semicolon at the end of every statement that needs one, and no empty statement.
 pub(super) fn squeeze(script: &str) -> String {
     let (mut text, mut rest) = (String::with_capacity(script.len()), script);
     while let Some(next) = rest.chars().next() {
@@ -33,6 +35,11 @@ pub(super) fn squeeze(script: &str) -> String {
                 rest = after;
                 continue;
             }
+            '}' => {
+                // Before the end of a block a statement needs none.
+                text.truncate(text.strip_suffix(';').map_or(text.len(), str::len));
+                1
+            }
             _ => next.len_utf8(),
         };
         text.push_str(&rest[..taken]);
@@ -48,6 +55,7 @@ fn separator(text: &str, blank: &str, after: &str) -> &'static str {
         true if OPENING.contains(before) || CLOSING.contains(next) || before == '\n' => "",
         true => "\n",
         false if SIGNS.contains(before) || SIGNS.contains(next) || before == '\n' => "",
+        false if DOUBLED.contains(before) != DOUBLED.contains(next) => "",
         false => " ",
     }
 }
@@ -139,10 +147,11 @@ mod tests {
             ("// said\nlet a; // and said\nlet b;", "let a;let b;"),
             (
                 "/** Says\n * it. */\nfunction f(a, b) {\n  return a;\n}\nf();",
-                "function f(a,b){return a;}\nf();",
+                "function f(a,b){return a}f();",
             ),
             ("const a = /** @type {any} */ (b);", "const a=(b);"),
-            ("a = b + +c - -d / e;", "a=b + +c - -d / e;"),
+            ("a = b + +c - -d / e;", "a=b+ +c- -d / e;"),
+            ("a++ + b - c", "a++ +b-c"),
             ("a = 'b  // c' + \"d /* e\";", "a='b  // c'+\"d /* e\";"),
             ("a = 'it\\'s  so';", "a='it\\'s  so';"),
             ("a = `b  ${c ? `d  ${e}` : '}'}  f`;  g", "a=`b  ${c ? `d  ${e}` : '}'}  f`;g"),

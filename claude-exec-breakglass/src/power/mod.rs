@@ -25,8 +25,10 @@
 #[cfg(feature = "http")]
 mod answers;
 mod asking;
+mod course;
 mod operations;
 mod outcome;
+mod reading;
 #[cfg(feature = "http")]
 mod routes;
 mod run;
@@ -40,12 +42,13 @@ mod verb;
 pub(crate) use answers::refusal;
 pub use operations::{Operation, Prepared, Refusal};
 pub use outcome::{Closed, Outcome, Verdict, judge};
+pub use reading::{Overview, Reading};
 #[cfg(feature = "http")]
 pub(crate) use routes::wait;
 #[cfg(feature = "http")]
 pub use routes::{Route, respond};
 pub use run::{Run, State};
-pub use service::{Overview, Power, Reading};
+pub use service::Power;
 pub use simulated::simulated;
 pub use ssh::Ssh;
 pub use transcript::{Ended, Observed, Proof, Transcript};

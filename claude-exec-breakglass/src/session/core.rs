@@ -2,21 +2,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use claude_exec::store::Store;
 use claude_exec::{Error, Result};
 use serde::Serialize;
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Notify, Semaphore};
 
 use super::cards::Card;
-use super::event::{Closed, Event, Mode, ModeSet, Renamed, TurnEnd, TurnError, Verdict};
+use super::event::{Closed, Event, Mode, ModeSet, ModelSet, Renamed, TurnEnd, TurnError, Verdict};
 use super::limits::{Limits, MAX_NAME_CHARS};
 use super::power::PowerLook;
 use super::record::Record;
 use super::story::Story;
 use super::{event, snapshot};
 use crate::agent::{Agent, Reins};
+use crate::audit::{self, Actor, Audit};
 use crate::log::{EventId, Journal, LogStore, Resume, Window};
 use crate::redact::Redactor;
 
@@ -33,12 +35,14 @@ pub(super) struct Common {
     pub(super) agent: Arc<dyn Agent>,
     pub(super) power: Option<Arc<dyn PowerLook>>,
     pub(super) redactor: Redactor,
+    /// Where prompts, and what runs without a person's leave, are on record.
+    pub(super) audit: Option<Audit>,
     /// The only host that the agent's ssh goes to.
     pub(super) host: String,
     pub(super) limits: Limits,
     pub(super) turns: Arc<Semaphore>,
-    /// Told when the server ends: readers leave, turns are ended, none begins.
-    pub(super) draining: watch::Sender<bool>,
+    /// The server ends: readers leave, turns are ended, none begins.
+    pub(super) draining: AtomicBool,
 }
 
 pub(super) struct Core {
@@ -52,8 +56,8 @@ pub(super) struct Core {
     pub(super) seat: Arc<tokio::sync::Mutex<()>>,
     /// Told when a turn is to be cancelled, or a card changes.
     pub(super) changed: Notify,
-    /// Told when the session is closed or deleted: readers at the tail leave.
-    pub(super) finished: watch::Sender<bool>,
+    /// The session is closed or deleted: readers at the tail leave.
+    pub(super) finished: AtomicBool,
 }
 
 pub(super) struct State {
@@ -129,7 +133,7 @@ impl Session {
         });
         let state =
             State { rules: rules.collect(), story, running: None, cancelled: None, rests_at: None, record };
-        let finished = watch::Sender::new(state.record.closed_at.is_some());
+        let finished = AtomicBool::new(state.record.closed_at.is_some());
         let core = Core {
             common,
             id: state.record.id.clone(),
@@ -217,6 +221,16 @@ impl Session {
             .await
     }
 
+    /// Sets the model of the turns to come; none is the server's own.
+    ///
+    /// # Errors
+    ///
+    /// As [`rename`](Self::rename).
+    pub async fn set_model(&self, model: Option<String>, by: &str) -> Result<()> {
+        let set = ModelSet { at: now(), model: model.clone(), by: by.to_owned() };
+        self.alter(|record| record.model = model, Event::Model(set)).await
+    }
+
     /// Takes no more prompts; the turn under way is cancelled, and the log stays readable.
     ///
     /// # Errors
@@ -240,7 +254,7 @@ impl Session {
         self.end_turn(by.unwrap_or("server")).await;
         let closed = Closed { at, reason: reason.to_owned(), by: by.map(str::to_owned) };
         self.core.tell(vec![Event::Closed(closed)]).await?;
-        self.core.finished.send_replace(true);
+        self.core.dismiss();
         self.core.common.agent.rest(&self.core.id).await;
         Ok(())
     }
@@ -311,12 +325,14 @@ impl Session {
         (id, data.to_string())
     }
 
-    pub(crate) fn finished(&self) -> watch::Receiver<bool> {
-        self.core.finished.subscribe()
+    /// Whether readers who have read all leave: it is closed or deleted. A change wakes who waits for the log's head.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.core.finished.load(Ordering::Acquire)
     }
 
-    pub(crate) fn draining(&self) -> watch::Receiver<bool> {
-        self.core.common.draining.subscribe()
+    /// Whether readers leave because the server ends. A change wakes who waits for the log's head.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.core.common.draining.load(Ordering::Acquire)
     }
 
     /// `idle`, `running`, `needs_input` or `stopping`.
@@ -342,12 +358,28 @@ impl Core {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Has readers leave who have read all.
+    pub(super) fn dismiss(&self) {
+        self.finished.store(true, Ordering::Release);
+        self.journal.wake();
+    }
+
     pub(super) fn look<T>(&self, look: impl FnOnce(&State) -> T) -> T {
         look(&self.state())
     }
 
     pub(super) fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         change(&mut self.state())
+    }
+
+    /// Puts something on record. What cannot be recorded is done all the same, and the server's log says so: only a
+    /// power verb is refused for that.
+    pub(super) async fn note(&self, actor: Actor, event: audit::Event) {
+        if let Some(audit) = &self.common.audit
+            && let Err(error) = audit.record(actor, event).await
+        {
+            tracing::error!(session = %self.id, %error, "the audit could not be written");
+        }
     }
 
     /// Adds events to the log; they are on the disk when this returns.

@@ -42,6 +42,8 @@ pub enum Event {
     TurnEnd(TurnEnd),
     /// The session asks from now on, or no longer does.
     Mode(ModeSet),
+    /// The session's turns run on another model from now on.
+    Model(ModelSet),
     /// The session has another name.
     Renamed(Renamed),
     /// The session takes no more prompts.
@@ -323,6 +325,16 @@ pub struct ModeSet {
     pub by: String,
 }
 
+/// `model`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "see `User`")]
+pub struct ModelSet {
+    pub at: u64,
+    /// None is the server's own.
+    pub model: Option<String>,
+    pub by: String,
+}
+
 /// `renamed`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "see `User`")]
@@ -363,6 +375,7 @@ impl Event {
             Self::Cancelled(_) => "cancelled",
             Self::TurnEnd(_) => "turn_end",
             Self::Mode(_) => "mode",
+            Self::Model(_) => "model",
             Self::Renamed(_) => "renamed",
             Self::Closed(_) => "closed",
         }

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use claude_exec::store::Store;
 use claude_exec::{Error, Result};
 use futures::future::join_all;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use super::core::{Common, Session, Summary, check_name, now};
@@ -17,6 +18,7 @@ use super::limits::Limits;
 use super::power::PowerLook;
 use super::record::Record;
 use crate::agent::Agent;
+use crate::audit::Audit;
 use crate::log::{EmbeddedLog, LogStore};
 use crate::redact::Redactor;
 
@@ -64,6 +66,7 @@ pub struct SessionsBuilder {
     logs: Option<Arc<dyn LogStore>>,
     agent: Arc<dyn Agent>,
     power: Option<Arc<dyn PowerLook>>,
+    audit: Option<Audit>,
     redactor: Redactor,
     host: String,
     limits: Limits,
@@ -79,6 +82,12 @@ impl SessionsBuilder {
     /// Lets the agent ask for power verbs.
     pub fn power(mut self, power: Arc<dyn PowerLook>) -> Self {
         self.power = Some(power);
+        self
+    }
+
+    /// Puts prompts, and what runs without a person's leave, on record before it is done.
+    pub fn audit(mut self, audit: Audit) -> Self {
+        self.audit = Some(audit);
         self
     }
 
@@ -113,10 +122,11 @@ impl SessionsBuilder {
             logs,
             agent: self.agent,
             power: self.power,
+            audit: self.audit,
             redactor: self.redactor,
             host: self.host,
             limits: self.limits,
-            draining: watch::Sender::new(false),
+            draining: AtomicBool::new(false),
         });
         let mut rooms = BTreeMap::new();
         for record in Record::all(&*common.store).await? {
@@ -151,6 +161,7 @@ impl Sessions {
             logs: None,
             agent,
             power: None,
+            audit: None,
             redactor: Redactor::new(),
             host: "devvm".to_owned(),
             limits: Limits::default(),
@@ -224,7 +235,7 @@ impl Sessions {
         session.core.change(|state| state.record = record.clone());
         self.rooms().insert(id.to_owned(), Room::Tombstone(record));
         session.end_turn(by).await;
-        session.core.finished.send_replace(true);
+        session.core.dismiss();
         common.agent.rest(id).await;
         if let Err(error) = common.agent.forget(id).await {
             tracing::warn!(session = id, %error, "what the agent keeps of a session could not be removed");
@@ -239,7 +250,8 @@ impl Sessions {
 
     /// Has readers leave, and lets no turn begin: the server drains.
     pub fn drain(&self) {
-        self.shared.common.draining.send_replace(true);
+        self.shared.common.draining.store(true, Ordering::Release);
+        self.all().iter().for_each(|session| session.journal().wake());
     }
 
     /// Ends all turns and all processes, and waits until they are gone.

@@ -77,6 +77,7 @@ pub(super) fn place(event: &Event) -> (u64, Option<u64>) {
         Event::Cancelled(e) => (e.at, Some(e.turn)),
         Event::TurnEnd(e) => (e.at, Some(e.turn)),
         Event::Mode(e) => (e.at, None),
+        Event::Model(e) => (e.at, None),
         Event::Renamed(e) => (e.at, None),
         Event::Closed(e) => (e.at, None),
     }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use claude_exec::protocol::{self, ControlRequest, McpCall, PermissionAsk, Reply};
@@ -20,6 +21,7 @@ use super::limits::{MAX_CARDS, MAX_PROMPT_CHARS};
 use super::transcript::{Transcript, show_input};
 use crate::agent::{Ask, Reins};
 use crate::approvals::{POWER_SERVER, POWER_TOOL, PowerAsk, READ_ONLY, is_read_only, rules};
+use crate::audit::{self, Actor};
 use crate::log::EventId;
 
 /// A prompt to a session.
@@ -32,6 +34,8 @@ pub struct Prompt {
     pub model: Option<String>,
     /// Who asks.
     pub by: String,
+    /// Who that is for the audit, and from where.
+    pub actor: Option<Actor>,
     /// With the same key, asking twice is asking once.
     pub key: Option<String>,
 }
@@ -39,7 +43,7 @@ pub struct Prompt {
 impl Prompt {
     /// Someone's prompt.
     pub fn new(text: impl Into<String>, by: impl Into<String>) -> Self {
-        Self { text: text.into(), model: None, by: by.into(), key: None }
+        Self { text: text.into(), model: None, by: by.into(), actor: None, key: None }
     }
 }
 
@@ -115,10 +119,12 @@ fn pull(reins: &dyn Reins, force: bool) {
 
 async fn begin(core: Arc<Core>, prompt: Prompt) -> Result<Begun> {
     let _door = core.door.lock().await;
+    // The model reads what was written; the log, like everything that is shown, has no secrets.
+    let shown = core.common.redactor.text(&prompt.text).into_owned();
     if let Some(key) = &prompt.key
         && let Some((user, id)) = core.asked(key)
     {
-        return if user.text == prompt.text {
+        return if user.text == shown {
             Ok(Begun { turn: user.turn, id, is_new: false })
         } else {
             Err(Error::invalid("Idempotency-Key", "came with another prompt before"))
@@ -131,7 +137,7 @@ async fn begin(core: Arc<Core>, prompt: Prompt) -> Result<Begun> {
     if is_closed {
         return Err(closed());
     }
-    if *core.common.draining.borrow() {
+    if core.common.draining.load(Ordering::Acquire) {
         return Err(Error::stopped());
     }
     let seat = match Arc::clone(&core.seat).try_lock_owned() {
@@ -148,8 +154,10 @@ async fn begin(core: Arc<Core>, prompt: Prompt) -> Result<Begun> {
         turn
     });
     let running = Place { core: Arc::clone(&core), _seat: seat };
+    let actor = prompt.actor.unwrap_or_else(|| Actor::new(&prompt.by, "none", ""));
+    core.note(actor, audit::Event::Prompt { session: core.id.clone(), text: prompt.text.clone() }).await;
     let at = now();
-    let user = User { at, turn, text: prompt.text.clone(), by: prompt.by, key: prompt.key };
+    let user = User { at, turn, text: shown, by: prompt.by, key: prompt.key };
     let id = core.tell(vec![Event::User(user)]).await?;
     let model = prompt.model.or_else(|| core.look(|state| state.record.model.clone()));
     let ask = Ask { session: core.id.clone(), prompt: prompt.text, model };
@@ -331,6 +339,11 @@ impl Drive<'_> {
             (Mode::Ask, given) => given,
         };
         if let Some(rule) = auto {
+            if rule != POWER_SERVER {
+                let decision = audit::Decision::Rule;
+                self.note(ask.tool_name.clone(), ask.input.get().to_owned(), decision, Some(rule.clone()))
+                    .await;
+            }
             let decision = Decision {
                 at: now(),
                 turn: self.turn,
@@ -437,6 +450,13 @@ impl Drive<'_> {
         }
     }
 
+    /// Puts on record what is decided without a person.
+    async fn note(&self, tool: String, input: String, decision: audit::Decision, reason: Option<String>) {
+        let session = self.core.id.clone();
+        let event = audit::Event::Approval { session, tool, input, decision, reason };
+        self.core.note(Actor::agent(), event).await;
+    }
+
     /// The CLI no longer waits for an answer.
     async fn withdrawn(&self, request_id: &str) {
         let name = self.core.look(|state| {
@@ -465,6 +485,10 @@ impl Drive<'_> {
                 .collect()
         });
         for name in late {
+            let card = self.core.look(|state| state.running.as_ref()?.cards.get(&name).map(Card::shown));
+            if let Some((tool, input)) = card {
+                self.note(tool, input, audit::Decision::TimedOut, None).await;
+            }
             let _ = self.core.settle(&name, Verdict::Expired, "server", None, false).await;
         }
     }

@@ -7,8 +7,8 @@ use claude_exec::Error;
 use claude_exec::http::{Body, BodyLimit, detail, json, read_body, validation, with_json};
 use http::header::{ALLOW, HeaderValue, RETRY_AFTER};
 use http::{HeaderMap, Request, Response, StatusCode};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
 use serde_json::json as object;
 
 use super::route::Route;
@@ -85,6 +85,13 @@ struct CreateBody {
 struct PatchBody {
     name: Option<String>,
     mode: Option<Mode>,
+    /// `null` is the server's own, and nothing leaves it as it is.
+    #[serde(deserialize_with = "given")]
+    model: Option<Option<String>>,
+}
+
+fn given<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Option<String>>, D::Error> {
+    Option::deserialize(value).map(Some)
 }
 
 #[derive(Deserialize)]
@@ -122,7 +129,8 @@ where
     B::Error: fmt::Display,
 {
     let session = find(shell, id)?;
-    let PatchBody { name, mode } = read(request).await?;
+    let PatchBody { name, mode, model } = read(request).await?;
+    check_model(model.as_ref().and_then(Option::as_deref))?;
     let who = caller.actor().who;
     if let Some(name) = name {
         session.rename(&name, &who).await.map_err(|error| refused(&error))?;
@@ -130,6 +138,9 @@ where
     if let Some(mode) = mode {
         note(shell, caller, id, if mode == Mode::Unattended { "unattended" } else { "asks" }).await;
         session.set_mode(mode, &who).await.map_err(|error| refused(&error))?;
+    }
+    if let Some(model) = model {
+        session.set_model(model, &who).await.map_err(|error| refused(&error))?;
     }
     Ok(json(StatusCode::OK, &session.summary()))
 }
@@ -156,13 +167,12 @@ where
 {
     let session = find(shell, id)?;
     let key = idempotency_key(request.headers())?;
-    let begun = begin(shell, caller, &session, key, request).await?;
+    let begun = begin(caller, &session, key, request).await?;
     let status = if begun.is_new { StatusCode::ACCEPTED } else { StatusCode::OK };
     Ok(json(status, &object!({ "turn": begun.turn, "id": begun.id.to_string() })))
 }
 
 async fn begin<B>(
-    shell: &Breakglass,
     caller: &Principal,
     session: &Session,
     key: Option<String>,
@@ -177,13 +187,8 @@ where
     let mut prompt = Prompt::new(text, caller.actor().who);
     prompt.model = model;
     prompt.key = key;
-    let text = shell.audit().redactor().text(&prompt.text).into_owned();
-    let begun = session.prompt(prompt).await.map_err(|error| refused(&error))?;
-    if begun.is_new {
-        let event = audit::Event::Prompt { session: session.id().to_owned(), text };
-        record(shell, caller, event).await;
-    }
-    Ok(begun)
+    prompt.actor = Some(caller.actor());
+    session.prompt(prompt).await.map_err(|error| refused(&error))
 }
 
 async fn cancel<B>(
@@ -217,7 +222,7 @@ where
     B::Error: fmt::Display,
 {
     let session = find(shell, id)?;
-    begin(shell, caller, &session, None, request).await?;
+    begin(caller, &session, None, request).await?;
     Ok(json(StatusCode::OK, &object!({ "status": "started" })))
 }
 

@@ -10,6 +10,7 @@ use claude_exec::executor::{Answer, Said, ScriptedCli};
 use claude_exec::store::{Memory, Store};
 use claude_exec_breakglass::agent::{CliAgent, invocation};
 use claude_exec_breakglass::attach::{Attach, follow};
+use claude_exec_breakglass::audit::{Audit, AuditConfig, Record};
 use claude_exec_breakglass::log::EventId;
 use claude_exec_breakglass::session::{Limits, Mode, Session, Sessions};
 use futures::StreamExt;
@@ -25,6 +26,7 @@ pub(crate) struct Site {
     pub(crate) sessions: Sessions,
     pub(crate) cli: ScriptedCli,
     pub(crate) store: Arc<dyn Store>,
+    pub(crate) audit: Audit,
     pub(crate) dir: TempDir,
 }
 
@@ -39,13 +41,14 @@ impl Site {
     ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let (cli, store) = (ScriptedCli::new(answer), Arc::new(Memory::new()) as Arc<dyn Store>);
-        let sessions = open(&cli, &store, dir.path(), limits).await;
-        Self { sessions, cli, store, dir }
+        let audit = Audit::open(AuditConfig::new(dir.path().join("audit"))).unwrap();
+        let sessions = open(&cli, &store, &audit, dir.path(), limits).await;
+        Self { sessions, cli, store, audit, dir }
     }
 
     /// The server after this one, over the same store, while this one is not told.
     pub(crate) async fn restarted(&self) -> Sessions {
-        open(&self.cli, &self.store, self.dir.path(), Limits::default()).await
+        open(&self.cli, &self.store, &self.audit, self.dir.path(), Limits::default()).await
     }
 
     pub(crate) async fn session(&self) -> Session {
@@ -53,9 +56,22 @@ impl Site {
     }
 }
 
-async fn open(cli: &ScriptedCli, store: &Arc<dyn Store>, dir: &Path, limits: Limits) -> Sessions {
+async fn open(
+    cli: &ScriptedCli,
+    store: &Arc<dyn Store>,
+    audit: &Audit,
+    dir: &Path,
+    limits: Limits,
+) -> Sessions {
     let agent = CliAgent::new(Arc::new(cli.clone()), Arc::clone(store), dir, invocation(&[]));
-    Sessions::builder(Arc::clone(store), Arc::new(agent)).limits(limits).open().await.unwrap()
+    let builder = Sessions::builder(Arc::clone(store), Arc::new(agent)).audit(audit.clone());
+    builder.limits(limits).open().await.unwrap()
+}
+
+/// The records of an audit, oldest first.
+pub(crate) fn records(dir: &Path) -> Vec<Record> {
+    let text = std::fs::read_to_string(dir.join("audit/audit-000000000001.jsonl")).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 /// One event of a stream.

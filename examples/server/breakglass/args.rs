@@ -59,6 +59,11 @@ pub struct BreakglassArgs {
     #[arg(long, env = "BREAKGLASS_VMID", default_value = "102", value_name = "VMID")]
     pub vmid: String,
 
+    /// The agent: `breakglass` ships here; another is a file of your own, agents/NAME.md in the CLI's
+    /// configuration directory, whose settings then count.
+    #[arg(long, env = "BREAKGLASS_AGENT", default_value = "breakglass", value_name = "NAME")]
+    pub breakglass_agent: String,
+
     /// The model of a session that names none.
     #[arg(long, env = "BREAKGLASS_MODEL", default_value = "sonnet", value_name = "MODEL")]
     pub breakglass_model: String,

@@ -23,6 +23,7 @@ pub struct Config {
     pub claude: OsString,
     pub child_env: Vec<String>,
     pub model: String,
+    pub agent: String,
     /// The agent's way to the sick machine; none: it has none.
     pub ssh: Option<agent::Ssh>,
     /// The server's way to the Proxmox host; none in a demo.
@@ -138,6 +139,7 @@ impl Config {
             claude: args.claude,
             child_env: child_env(&args.child_env)?,
             model: own.breakglass_model,
+            agent: agent_name(own.breakglass_agent)?,
             ssh,
             power,
             vmid,
@@ -170,6 +172,15 @@ impl Config {
 
 /// A reader of a stream that takes nothing for this long is let go; it comes back with its cursor.
 const FLUSH_LIMIT: Duration = Duration::from_secs(10);
+
+/// It stands in argv, and names a file.
+fn agent_name(name: String) -> Result<String, Refused> {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    if name.is_empty() || name.starts_with(['-', '.']) || !name.bytes().all(fits) {
+        return Err(refuse("BREAKGLASS_AGENT", format!("`{name}` is no name of an agent")));
+    }
+    Ok(name)
+}
 
 fn entries(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').map(str::trim).filter(|entry| !entry.is_empty())

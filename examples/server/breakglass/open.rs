@@ -8,7 +8,7 @@ use claude_exec::invocation::Deadlines;
 use claude_exec::store::{Embedded, Store};
 use claude_exec::{Error, cli};
 use claude_exec_breakglass::access::Guard;
-use claude_exec_breakglass::agent::{Agent, CliAgent, HOST_ALIAS, invocation};
+use claude_exec_breakglass::agent::{Agent, CliAgent, HOST_ALIAS, as_agent, invocation};
 use claude_exec_breakglass::audit::{Audit, AuditConfig};
 use claude_exec_breakglass::power::{Power, Verb, simulated};
 use claude_exec_breakglass::redact::Redactor;
@@ -44,7 +44,7 @@ pub async fn open(config: &mut Config, address: SocketAddr) -> Result<(Breakglas
         None => demo::power(config.vmid, simulated(demo::PACE), audit.clone()),
     };
     let fleet = Fleet::new(LocalExecutor::new().pass_env(config.child_env.iter().cloned()));
-    let sessions = sessions(config, &fleet, &power, redactor).await;
+    let sessions = sessions(config, &fleet, &power, &audit, redactor).await;
     if let Err(error) = &sessions {
         tracing::error!(%error, "there are no sessions; the power verbs work all the same");
     }
@@ -58,6 +58,7 @@ async fn sessions(
     config: &Config,
     fleet: &Fleet,
     power: &Power,
+    audit: &Audit,
     redactor: Redactor,
 ) -> Result<Sessions, Error> {
     let store = Embedded::open(config.sessions_dir.join("sessions.redb")).await?;
@@ -68,7 +69,10 @@ async fn sessions(
         check_cli(fleet.clone(), config.claude.clone());
         let verbs = Verb::ALL.map(Verb::name);
         let deadlines = Deadlines::within(config.turn_timeout);
-        let preset = invocation(&verbs).program(&config.claude).model(&config.model).deadlines(deadlines);
+        let preset = as_agent(invocation(&verbs), &config.agent)
+            .program(&config.claude)
+            .model(&config.model)
+            .deadlines(deadlines);
         // The power key is the server's alone, whatever a person approves by mistake.
         let hidden = config.power.iter().map(|ssh| format!("Read(/{})", ssh.key.display()));
         let preset = preset.disallowed_tools(hidden);
@@ -81,6 +85,7 @@ async fn sessions(
     let limits = Limits { turns: config.turns, approval: config.approval_timeout, ..Limits::default() };
     Sessions::builder(store, agent)
         .power(Arc::new(power.clone()))
+        .audit(audit.clone())
         .redactor(redactor)
         .host(HOST_ALIAS)
         .limits(limits)

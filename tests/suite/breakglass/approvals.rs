@@ -1,10 +1,12 @@
 //! The agent asks, a person answers. The real CLI over the stand-in of the model, and a real ssh.
 
+use claude_exec_breakglass::audit;
 use serde_json::{Value, json};
 
 use super::Console;
 use crate::support::model_api::ModelApi;
 use crate::support::process;
+use crate::support::proxmox::Proxmox;
 use crate::support::server::{Server, Site, Sse, Streamed};
 use crate::support::sshd::{Sshd, keygen};
 
@@ -106,17 +108,30 @@ async fn a_person_approves_refuses_waits_too_long_and_cancels_over_a_real_ssh() 
     let mains = api.requests().len();
     assert!(mains >= 12, "{mains}");
 
-    // Cancelled in the middle: the ssh is gone.
+    // Cancelled in the middle, by two at once: one end, and its ssh is gone.
     let turn = console.prompt(&id, &call("ssh devvm tail -f /dev/null")).await;
     let (_, card) = until(&mut stream, "approval").await;
     assert_eq!(console.decide(&id, &card, &json!({"decision": "allow_once"})).await.status, 200);
     let is_ssh = |process: &process::Process| process.command.contains("tail -f /dev/null");
     process::until("ssh runs", || site.children().iter().any(is_ssh)).await;
-    let cancelled = console.post(&format!("/api/sessions/{id}/turns/{turn}/cancel"), &json!({})).await;
-    assert_eq!(cancelled.json(), json!({"cancelled": true}));
-    let (_, end) = until_end(&mut stream).await;
+    let path = format!("/api/sessions/{id}/turns/{turn}/cancel");
+    let cancel = || async { console.post(&path, &json!({})).await.json() };
+    let expected = json!({"cancelled": true});
+    let start = std::time::Instant::now();
+    assert_eq!(tokio::join!(cancel(), cancel()), (expected.clone(), expected.clone()));
+    let (seen, end) = until_end(&mut stream).await;
+    println!("cancelled in {:?}", start.elapsed());
     assert_eq!(end["state"], "cancelled");
-    process::until("its ssh is gone", || !site.children().iter().any(is_ssh)).await;
+    let names: Vec<_> = seen.iter().filter_map(|event| event.event.as_deref()).collect();
+    assert_eq!(names.last_chunk::<2>(), Some(&["cancelled", "turn_end"]), "{names:?}");
+    assert!(!names.contains(&"error"), "{seen:#?}");
+    assert_eq!(cancel().await, expected, "and once more");
+    // What is left of the session is the CLI and the ssh-agent: nothing that the turn has started.
+    let started = |process: &process::Process| {
+        let program = process.command.split(' ').next().and_then(|path| path.rsplit('/').next());
+        is_ssh(process) || program.is_some_and(|program| ["ssh", "bash"].contains(&program))
+    };
+    process::until("all it started is gone", || !site.children().iter().any(started)).await;
 
     // And it goes on.
     console.prompt(&id, "[[text still here]]").await;
@@ -147,16 +162,35 @@ async fn no_key_left(site: Site, server: Server) {
     process::until("the ssh-agent is gone", || agents().count() == 0).await;
 }
 
+/// Card, commit, the real ssh, the forced command, `qm`, the audit, and back to the model.
 #[tokio::test]
 #[ignore = "needs the real CLI: tests/run.sh"]
-async fn the_agent_asks_for_a_power_verb_and_hears_what_became_of_it() {
+async fn the_agent_asks_for_a_power_verb_a_person_commits_it_and_the_model_hears_what_became_of_it() {
+    let Some(host) = Proxmox::start() else { return };
+    host.power_on();
+    let before = host.vm();
     let api = ModelApi::start().await;
-    let site = Site::real(&api).breakglass();
+    let site = Site::real(&api)
+        .breakglass()
+        .env("BREAKGLASS_PVE_HOST", &format!("127.0.0.1:{}", host.sshd.port))
+        .env("BREAKGLASS_PVE_USER", &Sshd::user())
+        .env("BREAKGLASS_PVE_KNOWN_HOSTS", &host.known_hosts().display().to_string())
+        .env("BREAKGLASS_POWER_KEY_PATH", &host.key().display().to_string());
     let console = Console::start(&site).await;
     let id = console.session().await;
     let mut stream = console.follow(&id, None).await;
-    let arguments = json!({"verb": "cycle", "reason": "QMP is dead"});
-    console.prompt(&id, &format!("[[tool mcp__breakglass__power {arguments}]][[next]][[text done]]")).await;
+    let ask = |verb: &str| {
+        let arguments = json!({"verb": verb, "reason": "QMP is dead"});
+        format!("[[tool mcp__breakglass__power {arguments}]][[next]][[text done]]")
+    };
+    // A look needs nobody's leave.
+    console.prompt(&id, &ask("status")).await;
+    let (_, result) = until(&mut stream, "tool_result").await;
+    assert!(result["text"].as_str().expect("text").contains("\"status\":\"running\""), "{result}");
+    assert_eq!(until(&mut stream, "turn_end").await.1["state"], "done");
+
+    // Refused: the model reads why, and the host hears of nothing.
+    console.prompt(&id, &ask("cycle")).await;
     let (_, card) = until(&mut stream, "approval").await;
     assert_eq!(
         (&card["kind"], &card["verb"], &card["reason"]),
@@ -171,4 +205,34 @@ async fn the_agent_asks_for_a_power_verb_and_hears_what_became_of_it() {
     let (_, result) = until(&mut stream, "tool_result").await;
     assert!(result["text"].as_str().expect("text").contains("look again"), "{result}");
     assert_eq!(until(&mut stream, "turn_end").await.1["state"], "done");
+    let calls = host.calls();
+
+    // Committed, as the button is.
+    console.prompt(&id, &ask("cycle")).await;
+    let (_, card) = until(&mut stream, "approval").await;
+    let body = json!({"verb": card["verb"], "reason": card["reason"]});
+    let prepared = console.post("/api/pve/prepare", &body).await.json();
+    let commit = json!({"decision": "allow_once", "nonce": prepared["nonce"], "phrase": prepared["phrase"]});
+    let done = console.decide(&id, &card, &commit).await;
+    assert_eq!((done.status, &done.json()["outcome"]), (200, &json!("verified")), "{done:?}");
+    let (_, outcome) = until(&mut stream, "power").await;
+    assert_eq!((&outcome["verb"], &outcome["outcome"]), (&json!("cycle"), &json!("verified")));
+    let (_, result) = until(&mut stream, "tool_result").await;
+    assert!(result["text"].as_str().expect("text").contains("Outcome: verified"), "{result}");
+    assert_eq!(until(&mut stream, "turn_end").await.1["state"], "done");
+    assert_eq!(host.calls()[calls.len()..], ["stop 102", "stopping", "start 102"]);
+    assert!(host.vm().is_some() && host.vm() != before, "a new process");
+    let last = api.requests().last().expect("there were some").body.to_string();
+    assert!(last.contains("Outcome: verified"), "the model was told: {last}");
+
+    // Who, what and what came of it, in the audit's chain.
+    console.server.kill().await;
+    let directory = site.home().path().join("sessions/audit");
+    assert!(audit::verify(&directory).expect("it can be read").is_intact());
+    let text = std::fs::read_to_string(directory.join("audit-000000000001.jsonl")).expect("it is there");
+    let records: Vec<Value> =
+        text.lines().map(|line| serde_json::from_str(line).expect("a record is JSON")).collect();
+    let told: Vec<_> = records.iter().filter_map(|record| record["event"]["kind"].as_str()).collect();
+    let verb = ["verb_requested", "verb_ended"];
+    assert_eq!(told.iter().filter(|kind| verb.contains(kind)).collect::<Vec<_>>(), [&verb[0], &verb[1]]);
 }

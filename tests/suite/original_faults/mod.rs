@@ -16,9 +16,12 @@
 //! | C27 the place in the queue | `suite::execute`; keep-alive while queued: `claude-exec-openai/tests/shell.rs` |
 //! | C28 usage, models, errors in OpenAI's shape | `suite::openai_python` |
 //!
-//! Rows of other parts: C9 to C22, X9 (unattended issues), C23 (settings read and never used: those of the console
-//! and of unattended issues), X2, X3, X10, X11 (the console), X12 (images), X8 and X13 (the operator's choice of
-//! permissions, and what a job's record shows).
+//! Rows of other parts: C9 to C22, X9 (unattended issues), C23 (settings read and never used: also those of unattended
+//! issues), X12 (images), X8 and X13 (the operator's choice of permissions, and what a job's record shows).
+//!
+//! The console's rows are tests by their names as well, in [`CONSOLE`]'s files; those of its page are cases of the
+//! browser suite. S6 to S9, S11, C1 to C5, C24, C27, C28, X9, X12 and X13 do not touch it: it has no completion to
+//! hide a failure in, no clone, no queue, no image and no job.
 
 mod correctness;
 mod security;
@@ -27,6 +30,48 @@ mod supervision;
 use serde_json::Value;
 
 use crate::support::server::{AGENT, Reply, Server, Site, body_of};
+
+/// Where the console's rows are tests.
+const CONSOLE: [&str; 11] = [
+    include_str!("../breakglass/faults.rs"),
+    include_str!("../breakglass/contract.rs"),
+    include_str!("../power/doors.rs"),
+    include_str!("../power/outcomes.rs"),
+    include_str!("../../../claude-exec-breakglass/tests/access.rs"),
+    include_str!("../../../claude-exec-breakglass/tests/power.rs"),
+    include_str!("../../../claude-exec-breakglass/tests/sessions.rs"),
+    include_str!("../../clients/browser/cases/first.mjs"),
+    include_str!("../../clients/browser/cases/keyboard.mjs"),
+    include_str!("../../clients/browser/cases/power.mjs"),
+    include_str!("../../clients/browser/cases/sessions.mjs"),
+];
+
+/// The rows of the list that touch the console.
+const CONSOLE_ROWS: [&str; 33] = [
+    "s1", "s2", "s3", "s4", "s5", "s10", "s12", "s13", "s14", "s15", "c6", "c7", "c8", "c23", "c25", "c26",
+    "x1", "x2", "x3", "x4", "x5", "x6", "x7", "x8", "x10", "x11", "u1", "u2", "u3", "u4", "u5", "u6", "u7",
+];
+
+#[test]
+fn every_row_that_touches_the_console_is_a_test_by_its_name() {
+    let named = |text: &str, row: &str| {
+        let words = text.split(|c: char| !c.is_ascii_alphanumeric()).map(str::to_ascii_lowercase);
+        words.into_iter().any(|word| word == row)
+    };
+    let names: Vec<&str> = CONSOLE
+        .iter()
+        .flat_map(|source| source.lines())
+        .filter(|line| {
+            let line = line.trim_start();
+            line.contains("fn ") && line.contains('(')
+                || line.starts_with("name: '")
+                || line.starts_with("['")
+        })
+        .collect();
+    let missing: Vec<&str> =
+        CONSOLE_ROWS.into_iter().filter(|row| !names.iter().any(|name| named(name, row))).collect();
+    assert_eq!(missing, Vec::<&str>::new());
+}
 
 async fn scene() -> (Site, Server) {
     // A conversation's process waits for the next turn no longer than a test does for it to be gone.

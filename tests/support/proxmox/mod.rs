@@ -78,9 +78,13 @@ impl Proxmox {
 
     /// Switches the VM on, by hand.
     pub(crate) fn power_on(&self) {
-        let started =
-            Command::new(self.path("qm")).args(["start", &VMID.to_string()]).stdout(Stdio::null()).status();
-        assert!(started.expect("sh is there").success());
+        // The VM keeps what it is given open.
+        let mut qm = Command::new(self.path("qm"));
+        qm.args(["start", &VMID.to_string()])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        assert!(qm.status().expect("sh is there").success());
     }
 
     /// A file of the host.

@@ -110,7 +110,7 @@ export const cases = [
     session.drop('reset');
     await attached();
     server.faults.reset = false;
-  }, { ends: 'Live, with a gap' }),
+  }, { ends: 'Live, gap' }),
   {
     name: 'stream ahead of the log shows what the log has',
     run: (browser) => scene(browser, { before: (server) => scenes.report(server.session({ name: 'One' })) }, async ({ page, server }) => {
@@ -118,7 +118,7 @@ export const cases = [
       const [session] = server.sessions.values();
       session.log = session.log.slice(0, 4);
       session.drop('reset');
-      await word(page, 'Live, with a gap');
+      await word(page, 'Live, gap');
       await until(page, () => !document.body.innerText.includes('The root disk is full'));
       assert.ok((await text(page, '#alert')).includes('shorter'));
     }),
@@ -132,7 +132,7 @@ export const cases = [
       session.drop('reset');
       for (let turn = 0; turn < 20; turn += 1) { scenes.running(session); scenes.done(session, `Answer ${turn}.`); }
       session.trim(session.log.length - 5);
-      await word(page, 'Live, with a gap');
+      await word(page, 'Live, gap');
       await until(page, () => document.body.innerText.includes('Answer 19.') && document.body.innerText.includes('trimmed'));
       assert.ok(!(await text(page, '#items')).includes('The root disk is full'));
       await page.click('#link');
@@ -153,7 +153,7 @@ export const cases = [
   ends('closed, then 204', async ({ server, session }) => { server.faults.stream = [204]; session.drop('end'); }, 'Closed'),
   {
     name: 'stream comes back after two minutes in a pocket, and after the back-forward cache',
-    run: (browser) => scene(browser, { at: null, before: (server) => scenes.report(server.session({ name: 'One' })) }, async ({ page, server }) => {
+    run: (browser) => scene(browser, { own: true, at: null, before: (server) => scenes.report(server.session({ name: 'One' })) }, async ({ page, server }) => {
       await page.clock.install();
       await page.goto(server.url);
       await word(page, 'Live');
@@ -179,7 +179,7 @@ export const cases = [
   },
   {
     name: 'stream in the seventh tab leaves room for a power verb over HTTP/1.1',
-    run: (browser) => scene(browser, { before: (server) => scenes.report(server.session({ name: 'One' })) }, async ({ page, server, context }) => {
+    run: (browser) => scene(browser, { own: true, before: (server) => scenes.report(server.session({ name: 'One' })) }, async ({ page, server, context }) => {
       await word(page, 'Live');
       const [session] = server.sessions.values();
       let seventh;

@@ -13,7 +13,7 @@ export const cases = [
     run: async (browser) => {
       let best = Infinity;
       for (let round = 0; round < TRIES && best >= 1000; round += 1) {
-        await scene(browser, { at: null, before: (server) => {
+        await scene(browser, { own: true, at: null, before: (server) => {
           scenes.report(server.session());
           server.faults.stream = Array(99).fill('destroy');
         } }, async ({ page, server, context }) => {
@@ -34,7 +34,7 @@ export const cases = [
   },
   {
     name: 'first visit without the markdown parser still shows answers and power',
-    run: (browser) => scene(browser, { at: null, before: async (server, context) => {
+    run: (browser) => scene(browser, { own: true, at: null, before: async (server, context) => {
       scenes.report(server.session());
       await context.route(/marked-lexer/, (route) => route.abort());
     } }, async ({ page, server }) => {

@@ -85,7 +85,7 @@ export const cases = [
   },
   {
     name: 'hostile string never becomes script: the policy refuses every sink',
-    run: (browser) => scene(browser, { expectRefused: /Content Security Policy|Trusted ?(HTML|Script|Type)/i }, async ({ page }) => {
+    run: (browser) => scene(browser, { own: true, expectRefused: /Content Security Policy|Trusted ?(HTML|Script|Type)/i }, async ({ page }) => {
       // Later, when what the driver itself is allowed is over.
       const refused = await page.evaluate(() => new Promise((done) => setTimeout(() => {
         const sinks = {

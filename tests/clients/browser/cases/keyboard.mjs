@@ -45,6 +45,18 @@ export const cases = [
     }),
   },
   {
+    name: 'keyboard focus and edges are seen in forced colours, too',
+    run: (browser) => scene(browser, { before: (server) => { const s = server.session(); scenes.running(s); scenes.approval(s); } }, async ({ page }) => {
+      await page.waitForSelector('.card');
+      await page.emulateMedia({ forcedColors: 'active' });
+      const edgeless = await page.evaluate(() => [...document.querySelectorAll('.button:not(.bare), .pill, .card, .field')]
+        .filter((one) => one.checkVisibility() && getComputedStyle(one).borderStyle === 'none').map((one) => one.id || one.className));
+      assert.deepEqual(edgeless.filter((one) => one !== 'link'), []);
+      await tabTo(page, 'Allow once');
+      assert.ok(await outlined(page));
+    }),
+  },
+  {
     name: 'keyboard sends every preset',
     run: (browser) => scene(browser, {}, async ({ page, server }) => {
       server.onPrompt = (session) => scenes.done(session, 'Looked.');

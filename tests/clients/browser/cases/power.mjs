@@ -126,7 +126,7 @@ export const cases = [
   },
   {
     name: 'power while the network is gone: says so, and follows when it is back',
-    run: (browser) => scene(browser, {}, async ({ page, server, context }) => {
+    run: (browser) => scene(browser, { own: true }, async ({ page, server, context }) => {
       server.outcomes = [{ outcome: 'verified', held: true }];
       await confirming(page, 'Stop');
       await typeIt(page);

@@ -1,5 +1,6 @@
 // Sessions, prompts and answers: what the original lost or showed wrongly (U1, U2, U4, U7), and what must not be lost.
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { eventually, scene, text, until, word } from '../support/browser.mjs';
 import * as scenes from '../support/scenes.mjs';
 
@@ -56,9 +57,53 @@ export const cases = [
       scenes.running(session);
       session.emit('result', { is_error: false, result: 'Said whole.', duration_ms: 1, cost_usd: null, total_cost_usd: null, usage: null, num_turns: 1 });
       session.emit('turn_end', { state: 'done', ms: 1 });
-      await has(page, 'Said whole.');
+      // It is announced before it is drawn.
+      await until(page, () => document.getElementById('items').textContent.includes('Said whole.'));
       const after = await text(page, '#items');
       assert.deepEqual([after.split('Said twice.').length, after.split('Said whole.').length], [2, 2]);
+    }),
+  },
+  {
+    name: 'U4 a model is picked for a session, when it begins and later',
+    run: (browser) => scene(browser, {}, async ({ page, server }) => {
+      await page.click('#session');
+      await page.click('button:has-text("New session")');
+      await page.click('.chip:has-text("opus")');
+      await page.click('#sessions button:has-text("Start")');
+      await word(page, 'Live');
+      const [session] = server.sessions.values();
+      assert.equal(session.model, 'opus');
+      await page.click('#session');
+      await page.click('button[aria-label^="More for"]');
+      assert.equal(await page.locator('.chip:has-text("opus") input').isChecked(), true);
+      await page.click('.chip:has-text("The server’s")');
+      await page.click('button:has-text("Save"):not(:has-text("text"))');
+      await has(page, 'Model from the next turn on by sam: the server’s own.');
+      assert.equal(session.model, null);
+      const created = server.requests.find((one) => one.method === 'POST' && one.path === '/api/sessions');
+      assert.deepEqual(created.body, { mode: 'ask', model: 'opus' });
+    }),
+  },
+  {
+    name: 'U4 words are found, a command is copied, and all of it is kept as a file',
+    run: (browser) => scene(browser, { before: (server) => scenes.report(server.session({ name: 'Web shop: down' })), context: { permissions: ['clipboard-read', 'clipboard-write'] } }, async ({ page }) => {
+      await word(page, 'Live');
+      await page.click('.md .code button:has-text("Copy")');
+      await until(page, () => document.querySelector('.md .code button').textContent === 'Copied');
+      assert.ok((await page.evaluate(() => navigator.clipboard.readText())).includes('systemctl start postgresql'));
+      await page.click('#session');
+      await page.click('button:has-text("Find in this one")');
+      await page.fill('#find', 'nothing of the kind');
+      await has(page, 'Nothing found.');
+      await page.fill('#find', 'UNIT postgresql');
+      await has(page, '1 place');
+      await page.click('#sessions .pick');
+      await until(page, () => document.activeElement.matches('.fold[open]') && document.activeElement.textContent.includes('systemctl --failed'));
+      await page.click('#session');
+      const [kept] = await Promise.all([page.waitForEvent('download'), page.click('button:has-text("Save it as text")')]);
+      assert.equal(kept.suggestedFilename(), 'Web-shop-down.md');
+      const file = readFileSync(await kept.path(), 'utf8');
+      for (const part of ['# Web shop: down', '## sam', 'ssh devvm df -hT', 'tmpfs 7.8G', '**The root disk is full', '*Done*']) assert.ok(file.includes(part), part);
     }),
   },
   {
@@ -110,7 +155,7 @@ export const cases = [
   },
   {
     name: 'session: an unsent prompt is kept, sent when the server is back, and given back on request',
-    run: (browser) => scene(browser, { at: null, before: (server) => scenes.report(server.session()) }, async ({ page, server }) => {
+    run: (browser) => scene(browser, { own: true, at: null, before: (server) => scenes.report(server.session()) }, async ({ page, server }) => {
       await page.clock.install();
       await page.goto(server.url);
       await word(page, 'Live');
@@ -142,7 +187,7 @@ export const cases = [
   },
   {
     name: 'session: stop is where send was, asks once, and forces on the second press after 5 s',
-    run: (browser) => scene(browser, { at: null, before: (server) => { scenes.running(server.session()); server.holdCancel = true; } }, async ({ page, server }) => {
+    run: (browser) => scene(browser, { own: true, at: null, before: (server) => { scenes.running(server.session()); server.holdCancel = true; } }, async ({ page, server }) => {
       await page.clock.install();
       await page.goto(server.url);
       await word(page, 'Live');

@@ -8,7 +8,7 @@ const SIZES = [[320, 640], [390, 844], [1280, 860]];
 
 export const cases = Object.entries(STATES).map(([name, state]) => ({
   name: `state ${name}`,
-  run: (browser) => scene(browser, { before: state.before }, async ({ server, page, context }) => {
+  run: (browser) => scene(browser, { before: state.before, own: state.own }, async ({ server, page, context }) => {
     await state.act(page, server, context);
     const wrong = [];
     for (const [width, height] of SIZES) {

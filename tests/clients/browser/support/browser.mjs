@@ -16,40 +16,95 @@ export function launch() {
   return chromium.launch({ executablePath, headless: true, args: FLAGS });
 }
 
-/** A server and a page on it. `run` gets both; whatever the page does wrong by itself fails the case. */
-export async function scene(browser, options, run) {
-  const server = await new FakeServer({ page: options.page ?? globalThis.pageDirectory }).start();
-  const { viewport = PHONE, colorScheme = 'dark', workers = 'block', context: more = {}, before, at = '/' } = options;
-  const context = await browser.newContext({ viewport, colorScheme, serviceWorkers: workers, deviceScaleFactor: 1, ...more });
-  const wrong = [];
-  context.on('page', (page) => {
-    page.setDefaultTimeout(PATIENCE);
-    page.on('pageerror', (error) => wrong.push(`error: ${error.message}`));
-    page.on('dialog', (dialog) => {
-      wrong.push(`dialog: ${dialog.message()}`);
-      dialog.dismiss().catch(() => {});
-    });
-    page.on('request', (request) => {
-      if (!request.url().startsWith(server.url)) wrong.push(`request: ${request.url()}`);
-    });
-    page.on('requestfailed', (request) => {
-      const blocked = options.expectRefused && /csp/i.test(request.failure()?.errorText ?? '');
-      if (blocked) wrong.splice(wrong.indexOf(`request: ${request.url()}`), 1);
-    });
-    page.on('console', (message) => {
-      const text = message.text();
-      const expected = /Service Worker registration blocked|Failed to load resource|ERR_/.test(text) || options.expectRefused?.test(text);
-      if (['error', 'warning'].includes(message.type()) && !expected) wrong.push(`console: ${text}`);
-    });
+/**
+ * Where cases run one after another. A context of its own costs each of them a process, which takes longer to start than
+ * most cases take; so they share a page, and what is particular gets a context of its own. Nothing of a page outlives
+ * it: every server has a port, and so an origin, of its own. The one header that asks for a process for each origin is
+ * left out there.
+ */
+export class Lane {
+  constructor(browser) {
+    this.browser = browser;
+  }
+
+  newContext(options) {
+    return this.browser.newContext({ viewport: PHONE, colorScheme: 'dark', serviceWorkers: 'block', deviceScaleFactor: 1, ...options });
+  }
+
+  /** The shared page, as if it were a new one. */
+  async page({ viewport = PHONE, colorScheme = 'dark' }) {
+    this.shared ??= await this.newContext({}).then((context) => context.newPage());
+    await this.shared.setViewportSize(viewport);
+    await this.shared.emulateMedia({ colorScheme, reducedMotion: 'no-preference', forcedColors: 'none' });
+    await this.shared.mouse.move(0, 0);
+    return this.shared;
+  }
+
+  /** Trusts the shared page no more. */
+  async renew() {
+    const { shared } = this;
+    this.shared = undefined;
+    await closed(shared?.context());
+  }
+}
+
+const closed = (context) => context && Promise.race([context.close(), new Promise((done) => setTimeout(done, 3000))]);
+
+/** Notes what a page does wrong by itself. */
+function watch(page, server, options, wrong) {
+  page.setDefaultTimeout(PATIENCE);
+  page.on('pageerror', (error) => wrong.push(`error: ${error.message}`));
+  page.on('dialog', (dialog) => {
+    wrong.push(`dialog: ${dialog.message()}`);
+    dialog.dismiss().catch(() => {});
   });
+  page.on('request', (request) => {
+    if (!request.url().startsWith(server.url)) wrong.push(`request: ${request.url()}`);
+  });
+  page.on('requestfailed', (request) => {
+    const blocked = options.expectRefused && /csp/i.test(request.failure()?.errorText ?? '');
+    if (blocked) wrong.splice(wrong.indexOf(`request: ${request.url()}`), 1);
+  });
+  page.on('console', (message) => {
+    const text = message.text();
+    const expected = /Service Worker registration blocked|Failed to load resource|ERR_/.test(text) || options.expectRefused?.test(text);
+    if (['error', 'warning'].includes(message.type()) && !expected) wrong.push(`console: ${text}`);
+  });
+}
+
+/**
+ * A server and a page on it. `run` gets both; whatever the page does wrong by itself fails the case. `own`: a context of
+ * its own, for a clock that is moved, a network that goes, or more than one tab.
+ */
+export async function scene(lane, options, run) {
+  const { viewport, colorScheme, workers, context: more, before, at = '/' } = options;
+  const isOwn = Boolean(options.own || workers || more);
+  const leftOut = isOwn ? [] : ['cross-origin-opener-policy'];
+  const server = await new FakeServer({ page: options.page ?? globalThis.pageDirectory, leftOut }).start();
+  const wrong = [];
+  let context;
+  let page;
   try {
-    await before?.(server, context);
-    const page = await context.newPage();
+    if (isOwn) {
+      context = await lane.newContext({ ...(viewport && { viewport }), ...(colorScheme && { colorScheme }), ...(workers && { serviceWorkers: workers }), ...more });
+      context.on('page', (opened) => watch(opened, server, options, wrong));
+      await before?.(server, context);
+      page = await context.newPage();
+    } else {
+      await before?.(server);
+      page = await lane.page({ viewport, colorScheme });
+      watch(page, server, options, wrong);
+    }
     if (at !== null) await page.goto(server.url + at);
     await run({ server, page, context, wrong });
     if (wrong.length) throw new Error(wrong.join('\n'));
   } finally {
-    await Promise.race([context.close(), new Promise((done) => setTimeout(done, 3000))]);
+    if (isOwn) await closed(context);
+    else if (page) {
+      page.removeAllListeners();
+      // The process stays, for the next case.
+      await page.goto('about:blank').catch(() => lane.renew());
+    }
     await server.stop();
   }
 }
@@ -85,7 +140,8 @@ export function tooSmall(page) {
 
 /** Waits until `look` is true on the page. */
 export function until(page, look, argument) {
-  return page.waitForFunction(look, argument, { timeout: PATIENCE });
+  // Not with each frame, which would be drawn for nothing.
+  return page.waitForFunction(look, argument, { timeout: PATIENCE, polling: 40 });
 }
 
 /** Waits until something is true here. */

@@ -17,6 +17,7 @@ export class Session {
     this.id = options.id ?? randomUUID();
     this.name = options.name ?? '';
     this.mode = options.mode ?? 'ask';
+    this.model = options.model ?? null;
     this.state = 'open';
     this.epoch = 7;
     this.first = 1;
@@ -34,7 +35,7 @@ export class Session {
   get head() { return `${this.epoch}-${this.seq}`; }
 
   describe() {
-    return { session_id: this.id, name: this.name, mode: this.mode, model: null, state: this.state, turn: this.turn, turn_n: this.turns || null, created_at: this.active, active_at: this.active, head: this.head, cost_usd: this.cost, turns: this.turns };
+    return { session_id: this.id, name: this.name, mode: this.mode, model: this.model, state: this.state, turn: this.turn, turn_n: this.turns || null, created_at: this.active, active_at: this.active, head: this.head, cost_usd: this.cost, turns: this.turns };
   }
 
   /** Appends to the log and sends to whoever is attached. */
@@ -74,6 +75,7 @@ export class Session {
 export class FakeServer {
   constructor(options = {}) {
     this.page = options.page ?? null;
+    this.leftOut = options.leftOut ?? [];
     this.assets = this.page ? JSON.parse(readFileSync(join(this.page, 'assets.json'), 'utf8')) : null;
     this.sessions = new Map();
     this.requests = [];
@@ -117,7 +119,7 @@ export class FakeServer {
       const asset = this.assets.find((one) => one.path === path);
       if (!asset) return false;
       const body = readFileSync(join(this.page, asset.file));
-      for (const [name, value] of asset.headers) response.setHeader(name, value);
+      for (const [name, value] of asset.headers) if (!this.leftOut.includes(name)) response.setHeader(name, value);
       response.end(body);
       return true;
     }
@@ -172,7 +174,7 @@ export class FakeServer {
     if (parts[0] !== 'sessions') return this.json(response, 404, { detail: 'Not Found' });
     if (parts.length === 1 && request.method === 'GET') return this.json(response, 200, { sessions: [...this.sessions.values()].filter((s) => !s.deleted).map((s) => s.describe()) });
     if (parts.length === 1) {
-      const session = this.session({ name: body?.name, mode: body?.mode });
+      const session = this.session({ name: body?.name, mode: body?.mode, model: body?.model });
       return this.json(response, 201, session.describe());
     }
     const session = this.sessions.get(parts[1]);
@@ -190,6 +192,7 @@ export class FakeServer {
     if (what === '' && request.method === 'PATCH') {
       if (body.name && body.name !== session.name) { session.name = body.name; session.emit('renamed', { name: body.name, by: 'sam' }); }
       if (body.mode && body.mode !== session.mode) { session.mode = body.mode; session.emit('mode', { mode: body.mode, by: 'sam' }); }
+      if ('model' in body) { session.model = body.model; session.emit('model', { model: body.model, by: 'sam' }); }
       return this.json(response, 200, session.describe());
     }
     if (what === '' && request.method === 'DELETE') {
