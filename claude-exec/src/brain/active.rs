@@ -89,7 +89,8 @@ impl Active {
     /// after one of the others is passed on as what it is.
     pub(super) fn settle(&mut self, event: Event) {
         let is_result = matches!(event, Event::Finished(_));
-        let had_result = std::mem::replace(&mut self.has_result, self.has_result || is_result);
+        let had_result = self.has_result;
+        self.has_result |= is_result;
         if self.settled {
             if let Event::Finished(outcome) = event
                 && !had_result
