@@ -126,14 +126,19 @@ async fn admit(
     interrupts: Option<&str>,
 ) -> Result<(Permit, Bill), ApiError> {
     let mut admitted = app.ledger.admit(caller, model).await;
-    let Some(session) = interrupts else { return admitted };
-    for _ in 0..PLACE_TRIES {
-        let is_full = |error: &ApiError| error.code == Some("rate_limit_exceeded");
-        if !admitted.as_ref().is_err_and(is_full) || app.brain.interrupt(session).is_err() {
-            break;
+    let is_full = |admitted: &Result<_, ApiError>| {
+        admitted.as_ref().is_err_and(|error| error.code == Some("rate_limit_exceeded"))
+    };
+    let interrupts = interrupts.filter(|_| is_full(&admitted));
+    let interrupted = interrupts.map(|session| app.brain.interrupt(session).unwrap_or_default());
+    if interrupted == Some(true) {
+        for _ in 0..PLACE_TRIES {
+            tokio::time::sleep(PLACE_PAUSE).await;
+            admitted = app.ledger.admit(caller, model).await;
+            if !is_full(&admitted) {
+                break;
+            }
         }
-        tokio::time::sleep(PLACE_PAUSE).await;
-        admitted = app.ledger.admit(caller, model).await;
     }
     admitted
 }
