@@ -3,7 +3,8 @@
 use std::io::Write;
 use std::sync::Arc;
 
-use claude_exec::store::Embedded;
+use claude_exec::store::{Embedded, Store};
+use claude_exec_afk::adapter::brain::BrainAgent;
 use claude_exec_afk::engine::{Engine, SystemClock};
 use claude_exec_afk::ledger::Ledger;
 use claude_exec_afk::shell::Shell;
@@ -19,14 +20,22 @@ use crate::serve::{self, Buffers, Connections};
 pub async fn live(config: Config, token: &str) -> Result<(), Failed> {
     let signals = Signals::listen().map_err(|error| Failed::Broke(format!("signals: {error}")))?;
     let (mover, phases) = Phases::new();
-    let (engine, world) = if config.demo {
+    let (engine, world, agent) = if config.demo {
         let (engine, world) = demo::open(config.policy.clone());
-        (engine, Some(world))
+        (engine, Some(world), None)
     } else {
-        (open(&config).await?, None)
+        let (engine, agent) = open(&config).await?;
+        (engine, None, agent)
+    };
+    let closed = async {
+        if let Some(agent) = &agent {
+            agent.close().await;
+        }
     };
     if config.once {
-        let tick = engine.tick().await.map_err(|error| Failed::Broke(error.to_string()))?;
+        let tick = engine.tick().await;
+        closed.await;
+        let tick = tick.map_err(|error| Failed::Broke(error.to_string()))?;
         for (repo, error) in &tick.unknown {
             tracing::warn!(%repo, %error, "not read");
         }
@@ -47,6 +56,7 @@ pub async fn live(config: Config, token: &str) -> Result<(), Failed> {
     };
     let serving = serve_page(&config, &engine, &connections, &phases, token);
     let ended = futures::future::try_join(serving, ticking).await;
+    closed.await;
     if let Some(world) = world {
         world.abort();
     }
@@ -55,12 +65,14 @@ pub async fn live(config: Config, token: &str) -> Result<(), Failed> {
     ended.map(drop)
 }
 
-async fn open(config: &Config) -> Result<Arc<Engine>, Failed> {
-    let ports = ports::open(config)?;
+/// The engine, and the agent on this machine if it is that.
+async fn open(config: &Config) -> Result<(Arc<Engine>, Option<Arc<BrainAgent>>), Failed> {
     let path = config.ledger()?;
     let store = Embedded::open(&path).await.map_err(|error| refuse("STATE_DIR", error.to_string()))?;
-    let ledger = Ledger::new(Arc::new(store));
-    Ok(Arc::new(Engine::new(config.policy.clone(), ledger, ports, Arc::new(SystemClock::new()))))
+    let store: Arc<dyn Store> = Arc::new(store);
+    let (ports, agent) = ports::live(config, store.clone()).await?;
+    let clock = Arc::new(SystemClock::new());
+    Ok((Arc::new(Engine::new(config.policy.clone(), Ledger::new(store), ports, clock)), agent))
 }
 
 /// The page and the verbs, for whoever holds a key; without keys nothing listens.
