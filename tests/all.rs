@@ -4,6 +4,8 @@ mod support;
 
 mod suite {
     mod afk;
+    mod afk_agent;
+    mod afk_loop;
     mod async_openai;
     mod brain;
     mod breakglass;

@@ -144,11 +144,12 @@ fn pass(
     if !issue.is_open() {
         return Err(Gate::Closed);
     }
-    if !issue.has(&config.ready_label) {
-        return Err(Gate::NotReady);
-    }
+    // An escalated issue has lost its ready label too; what it waits for is the better answer.
     if issue.has(&config.human_label) {
         return Err(Gate::WaitsForPerson);
+    }
+    if !issue.has(&config.ready_label) {
+        return Err(Gate::NotReady);
     }
     if let Some((failures, error)) = world.failures.get(key)
         && *failures >= config.attempts.poison

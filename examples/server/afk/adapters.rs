@@ -218,9 +218,9 @@ fn required<T>(value: Option<T>, name: &'static str) -> Result<T> {
 }
 
 /// The mirrors of repositories, from which the lock and the pushes are read.
-pub fn mirrors(adapters: &Adapters, dir: std::path::PathBuf) -> Result<Mirrors> {
+pub fn mirrors(adapters: &Adapters, dir: std::path::PathBuf, executor: LocalExecutor) -> Result<Mirrors> {
     let url = required(adapters.git_url.clone(), "AFK_GIT_URL")?;
-    Mirrors::new(dir, url, LocalExecutor::new())
+    Mirrors::new(dir, url, executor)
 }
 
 /// Names alone: what the adapters hold are credentials.

@@ -34,7 +34,7 @@ pub struct Config {
     pub adapters: Adapters,
     /// The CLI, for agents on this machine.
     pub claude: OsString,
-    /// What it is given of this process's environment beyond its own.
+    /// What it and git are given of this process's environment beyond their own.
     pub child_env: Vec<String>,
 }
 

@@ -8,6 +8,8 @@ use claude_exec_afk::adapter::brain::BrainAgent;
 use claude_exec_afk::engine::{Engine, SystemClock};
 use claude_exec_afk::ledger::Ledger;
 use claude_exec_afk::shell::Shell;
+use futures::StreamExt;
+use tokio::sync::oneshot;
 
 use super::config::Config;
 use super::{demo, ports};
@@ -19,49 +21,82 @@ use crate::serve::{self, Buffers, Connections};
 /// Lives until a signal ends it.
 pub async fn live(config: Config, token: &str) -> Result<(), Failed> {
     let signals = Signals::listen().map_err(|error| Failed::Broke(format!("signals: {error}")))?;
-    let (mover, phases) = Phases::new();
-    let (engine, world, agent) = if config.demo {
+    let (engine, brain, world) = if config.demo {
         let (engine, world) = demo::open(config.policy.clone());
-        (engine, Some(world), None)
+        (engine, None, Some(world))
     } else {
-        let (engine, agent) = open(&config).await?;
-        (engine, None, agent)
+        let (engine, brain) = open(&config).await?;
+        (engine, brain, None)
     };
-    let closed = async {
-        if let Some(agent) = &agent {
-            agent.close().await;
-        }
+    let ended = match config.once {
+        true => once(&engine, brain.as_deref(), signals).await,
+        false => serve(&config, &engine, signals, token).await,
     };
-    if config.once {
-        let tick = engine.tick().await;
-        closed.await;
-        let tick = tick.map_err(|error| Failed::Broke(error.to_string()))?;
-        for (repo, error) in &tick.unknown {
-            tracing::warn!(%repo, %error, "not read");
-        }
-        println!("{} claimed, {} held, {} not read", tick.claimed.len(), tick.held.len(), tick.unknown.len());
-        return Ok(());
+    if let Some(brain) = brain {
+        // A session goes on in the next process; what runs of it here must not outlive this one.
+        brain.close().await;
     }
-    let connections = Arc::new(Connections::new(config.max_connections, config.write_stall, Buffers::SMALL));
-    let idle = {
-        let connections = connections.clone();
-        async move { connections.idle().await }
-    };
-    let mover = tokio::spawn(phase::drive(mover, signals.stream(), idle, config.shutdown_grace));
-    let mut draining = phases.clone();
-    // A tick that is under way is finished; what it did not get to, the next process does.
-    let ticking = async {
-        engine.run(async move { draining.reached(Phase::Draining).await }).await;
-        Ok(())
-    };
-    let serving = serve_page(&config, &engine, &connections, &phases, token);
-    let ended = futures::future::try_join(serving, ticking).await;
-    closed.await;
     if let Some(world) = world {
         world.abort();
     }
-    mover.abort();
     tracing::info!("ended");
+    ended
+}
+
+/// One tick, for whoever calls it again and again; and more of them as long as an agent works in this process, which
+/// would end with it.
+async fn once(engine: &Engine, brain: Option<&BrainAgent>, signals: Signals) -> Result<(), Failed> {
+    let mut signals = std::pin::pin!(signals.stream());
+    let mut claimed = 0;
+    loop {
+        let tick = engine.tick().await.map_err(|error| Failed::Broke(error.to_string()))?;
+        for (repo, error) in &tick.unknown {
+            tracing::warn!(%repo, %error, "not read");
+        }
+        claimed += tick.claimed.len();
+        let works = brain.filter(|brain| brain.is_busy());
+        let stopped = match works {
+            None => true,
+            Some(brain) => tokio::select! {
+                () = brain.until_idle() => false,
+                () = tokio::time::sleep(engine.config().patience.tick) => false,
+                _ = signals.next() => true,
+            },
+        };
+        if stopped {
+            println!("{claimed} claimed, {} held, {} not read", tick.held.len(), tick.unknown.len());
+            return Ok(());
+        }
+    }
+}
+
+/// Ticks, and the page beside them, until a signal ends both.
+async fn serve(config: &Config, engine: &Arc<Engine>, signals: Signals, token: &str) -> Result<(), Failed> {
+    let (mover, phases) = Phases::new();
+    let connections = Arc::new(Connections::new(config.max_connections, config.write_stall, Buffers::SMALL));
+    let (ticking, ticked) = oneshot::channel::<()>();
+    let idle = {
+        let connections = connections.clone();
+        async move {
+            connections.idle().await;
+            // It is told by being dropped.
+            let _over = ticked.await;
+        }
+    };
+    let mover = tokio::spawn(phase::drive(mover, signals.stream(), idle, config.shutdown_grace));
+    let (mut draining, mut ending) = (phases.clone(), phases.clone());
+    // A tick that is under way is finished within the grace period; what it did not get to, the next process does.
+    let ticks = async {
+        tokio::select! {
+            () = engine.run(async move { draining.reached(Phase::Draining).await }) => {}
+            () = ending.reached(Phase::Ending) => {}
+        }
+        drop(ticking);
+        Ok(())
+    };
+    let page = serve_page(config, engine, &connections, &phases, token);
+    let ended = futures::future::try_join(page, ticks).await;
+    mover.abort();
     ended.map(drop)
 }
 
@@ -98,7 +133,10 @@ async fn serve_page(
     // A closed stdout is nobody's wish to end the server.
     let mut out = std::io::stdout();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-    let shell = Shell::new(engine.clone(), keyring, config.webhook_secret.clone());
+    let mut shell = Shell::new(engine.clone(), keyring, config.webhook_secret.clone());
+    if config.demo {
+        shell = shell.banner(demo::BANNER);
+    }
     let answer = move |request, _peer| {
         let shell = shell.clone();
         async move { shell.answer(request).await }

@@ -51,9 +51,9 @@ pub async fn live(
             if let Some(model) = model {
                 brain = brain.model(model);
             }
-            let executor = LocalExecutor::new().pass_env(config.child_env.iter().cloned());
-            let agent =
-                Arc::new(BrainAgent::open(brain, executor, store).await.map_err(|error| refused(&error))?);
+            let agent = Arc::new(
+                BrainAgent::open(brain, executor(config), store).await.map_err(|error| refused(&error))?,
+            );
             Ok((with_agent(config, agent.clone())?, Some(agent)))
         }
     }
@@ -65,7 +65,8 @@ fn with_agent(config: &Config, agent: Arc<dyn Agent>) -> Result<Ports, Refused> 
     let tracker = tracker.ok_or_else(|| refuse("AFK_TRACKER", "must be set: github; or try --demo"))?;
     let ci = adapters.ci.clone();
     let ci = ci.ok_or_else(|| refuse("AFK_CI", "must be set: github or woodpecker"))?;
-    let mirrors = mirrors(adapters, state(config)?.join("mirrors")).map_err(|error| refused(&error))?;
+    let mirrors = mirrors(adapters, state(config)?.join("mirrors"), executor(config))
+        .map_err(|error| refused(&error))?;
     let remote = GitRemote::new(mirrors.clone(), adapters.branch.as_deref());
     let deploy =
         adapters.deploy(config.policy.patience.deploy, remote.clone()).map_err(|error| refused(&error))?;
@@ -79,6 +80,11 @@ fn with_agent(config: &Config, agent: Arc<dyn Agent>) -> Result<Ports, Refused> 
         lock: Arc::new(GitLock::new(mirrors, config.policy.patience.lease)),
         link: adapters.link.clone(),
     })
+}
+
+/// Runs git and the CLI, with the clean environment and what the operator adds to it.
+fn executor(config: &Config) -> LocalExecutor {
+    LocalExecutor::new().pass_env(config.child_env.iter().cloned())
 }
 
 fn state(config: &Config) -> Result<&Path, Refused> {
