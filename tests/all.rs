@@ -4,6 +4,8 @@ mod support;
 
 mod suite {
     mod afk;
+    mod afk_agent;
+    mod afk_loop;
     mod brain;
     mod breakglass;
     mod breakglass_page;
@@ -19,6 +21,7 @@ mod suite {
     mod model_api;
     mod openai_python;
     mod openai_surface;
+    mod openapi;
     mod original_faults;
     mod pool;
     mod power;

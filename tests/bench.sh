@@ -1,8 +1,8 @@
 #!/bin/sh
 # Prints the tables of the README's section "Speed and memory": `tests/bench.sh [OPTION...] [NAME...]`.
 #
-# NAME is translator, chunk, relay, first_token or latency; all of them by default. No figure makes this fail.
-# first_token and latency need the real CLI: tests/run.sh installs it. latency installs the vendor's Python client.
+# NAME is translator, chunk, relay, first_token, tool_call or latency; all of them by default. No figure makes this fail.
+# The last three need the real CLI: tests/run.sh installs it. latency installs the vendor's Python client.
 #
 #   --test        makes everything short, to see that it still runs: its figures mean nothing
 #   --runs N      rounds of latency (50)
@@ -20,14 +20,14 @@ while [ $# -gt 0 ]; do
     case $1 in
         --test) quick=$1 ;;
         --runs | --minutes) [ $# -gt 1 ] || usage; measure="$measure $1 $2"; shift ;;
-        translator | chunk | relay | first_token | latency) names="$names $1" ;;
+        translator | chunk | relay | first_token | tool_call | latency) names="$names $1" ;;
         *) usage ;;
     esac
     shift
 done
 
 cargo build --quiet --release --example server --bin fake-claude
-for name in ${names:-translator chunk relay first_token latency}; do
+for name in ${names:-translator chunk relay first_token tool_call latency}; do
     case $name in
         translator) package=claude-exec ;;
         chunk) package=claude-exec-openai ;;

@@ -5,6 +5,10 @@
 #![expect(dead_code, reason = "the tests use more of these files than this")]
 #![expect(clippy::unwrap_used, reason = "names that are written here")]
 
+#[path = "../tests/model/controller.rs"]
+mod controller;
+#[path = "../tests/model/deed.rs"]
+mod deed;
 #[path = "../tests/model/drain.rs"]
 mod drain;
 #[path = "../tests/model/model.rs"]
@@ -15,6 +19,8 @@ mod mutation;
 mod names;
 #[path = "../tests/model/safety.rs"]
 mod safety;
+#[path = "../tests/model/sight.rs"]
+mod sight;
 #[path = "../tests/model/spaces.rs"]
 mod spaces;
 #[path = "../tests/model/world.rs"]

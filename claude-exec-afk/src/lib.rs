@@ -22,7 +22,7 @@
 //! All but the ports is pure: no clock, no randomness, no I/O; time is an argument. Everything that was looked
 //! at is [`Seen`]: known, absent, or unknown; what is unknown never starts, reaps or closes anything.
 
-#[cfg(any(feature = "brain", feature = "http-adapters"))]
+#[cfg(any(feature = "brain", feature = "command", feature = "http-adapters"))]
 pub mod adapter;
 pub mod config;
 #[cfg(feature = "runtime")]

@@ -1,6 +1,6 @@
 //! The half of a wire that writes: one answer in one format.
 
-use bytes::BytesMut;
+use bytes::{BufMut, BytesMut};
 
 use crate::answer::Done;
 use crate::error::ApiError;
@@ -64,8 +64,66 @@ impl<E: Envelope + ?Sized> Envelope for Box<E> {
     }
 }
 
-/// Writes a JSON string, escaped, without a copy of its own.
+/// An event of which only one text differs from the others of its kind: what stands before it and after it, with its
+/// quotes, is written once.
+#[derive(Debug, Default)]
+pub(crate) struct TextEvent {
+    before: Vec<u8>,
+    after: &'static [u8],
+}
+
+impl TextEvent {
+    /// An event that begins by `before` and ends by `after`, JSON but for the text between them.
+    pub(crate) fn new(before: impl Into<Vec<u8>>, after: &'static [u8]) -> Self {
+        let before = before.into();
+        debug_assert!(before.ends_with(b"\"") && after.starts_with(b"\""), "the quotes are theirs");
+        Self { before, after }
+    }
+
+    /// Writes the event with this text: three copies, and no memory but the buffer's own.
+    pub(crate) fn put(&self, text: &str, out: &mut BytesMut) {
+        let Self { before, after } = self;
+        out.reserve(before.len() + text.len() + after.len());
+        if is_plain(text) {
+            out.put_slice(before);
+            out.put_slice(text.as_bytes());
+            out.put_slice(after);
+        } else {
+            out.put_slice(&before[..before.len() - 1]);
+            put_json(out, &text);
+            out.put_slice(&after[1..]);
+        }
+    }
+
+    /// What stands before the text.
+    pub(crate) fn before_mut(&mut self) -> &mut Vec<u8> {
+        &mut self.before
+    }
+}
+
+/// True for a text that JSON writes as it is (RFC 8259 section 7), as most deltas are. Looks at all of it, which the
+/// compiler does many bytes at a time.
+fn is_plain(text: &str) -> bool {
+    text.bytes().fold(true, |plain, byte| plain & (byte >= 0x20) & (byte != b'"') & (byte != b'\\'))
+}
+
+/// Writes JSON, without a copy of its own.
 pub(crate) fn put_json(out: &mut BytesMut, value: &impl serde::Serialize) {
-    use bytes::BufMut;
     serde_json::to_writer(out.writer(), value).expect("a buffer takes every byte");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_the_same_json_whatever_its_text() {
+        let event = TextEvent::new(*b"{\"a\":\"", b"\"}\n");
+        for text in ["", " token", "a\"b", "\\", "\u{1f}", "\n", "ж\u{2028}\u{7f}", &"x".repeat(1000)] {
+            let mut out = BytesMut::new();
+            event.put(text, &mut out);
+            let expected = format!("{}\n", serde_json::json!({ "a": text }));
+            assert_eq!(std::str::from_utf8(&out).unwrap(), expected);
+        }
+    }
 }

@@ -34,8 +34,8 @@
 //! | `POST /v1/messages` | [`messages::MessagesRequest`] | [`messages::message`], [`messages::MessageEvents`] |
 //!
 //! All three are read into one [`Request`] and written from one stream of [`Step`]s. Beside them there are
-//! `GET` and `DELETE /v1/responses/{id}` and `POST /v1/responses/{id}/cancel` (which ends one that is being made,
-//! by its id), and `GET /v1/models` and `/v1/models/{id}`. `POST /v1/messages/count_tokens` is refused: the CLI
+//! `GET` and `DELETE /v1/responses/{id}`, `GET /v1/responses/{id}/input_items` (what it was made from) and
+//! `POST /v1/responses/{id}/cancel` (which ends one that is being made, by its id), and `GET /v1/models` and `/v1/models/{id}`. `POST /v1/messages/count_tokens` is refused: the CLI
 //! has no count.
 //!
 //! # Fields
@@ -51,7 +51,7 @@
 //! | `max_tokens`, `max_completion_tokens`, `max_output_tokens`, `temperature`, `top_p`, `top_k`, `stop`, `stop_sequences`, `reasoning_effort`, `reasoning`, `thinking` | honoured for plain models; named as ignored for agents. A `temperature` above 1 and a blank `stop` are named as ignored, and `temperature`, `top_p` and `top_k` beside thinking |
 //! | `tools`, `tool_choice`, `parallel_tool_calls` | honoured for plain models, with a pool; refused for agents, which have tools of their own |
 //! | `previous_response_id`, `store` | honoured where the server keeps responses ([`OpenAiBuilder::store`]) |
-//! | `user`, `metadata`, `safety_identifier`, `prompt_cache_key`, `prompt_cache_retention`, `cache_control`; `store` of a chat | accepted: they change nothing in an answer |
+//! | `user`, `metadata`, `safety_identifier`, `prompt_cache_key`, `prompt_cache_retention`, `cache_control`; `store` of a chat, `stream_options` of a response | accepted: they change nothing in an answer |
 //! | `seed`, `logit_bias`, `presence_penalty`, `frequency_penalty`, `service_tier`, `verbosity`, `prediction`, `include`, `max_tool_calls`, `truncation`, `context_management`, `inference_geo`, `speed`, and every field not in this table | accepted at the default; otherwise named in the header `x-claude-exec-ignored` and in the log |
 //! | `n`, `logprobs`, `top_logprobs`, `functions`, `function_call`, `modalities`, `audio`, `web_search_options`, `background`, `conversation`, `prompt`, `container`, `mcp_servers` | accepted at the default; otherwise refused, with `param` |
 //!
@@ -143,11 +143,23 @@ pub use usage::{CompletionTokens, PromptTokens, TokenUsage};
 
 #[cfg(test)]
 mod tests {
+    use crate::fields::Rule;
+
     #[test]
-    fn the_documentation_names_every_field() {
+    fn the_documentation_says_what_becomes_of_every_field() {
+        let rows = include_str!("lib.rs").lines().filter_map(|line| line.strip_prefix("//! | `"));
+        let rows: Vec<(&str, &str)> = rows.filter_map(|row| row.split_once(" | ")).collect();
         let tables = [crate::chat::FIELDS, crate::responses::FIELDS, crate::messages::FIELDS];
-        for (name, _) in tables.into_iter().flatten() {
-            assert!(include_str!("lib.rs").contains(&format!("`{name}`")), "{name}");
+        for (name, rule) in tables.into_iter().flatten() {
+            let expected = match rule {
+                Rule::Honoured => "honoured",
+                Rule::Accepted => "accepted:",
+                Rule::Ignored(_) => "accepted at the default; otherwise named",
+                Rule::Refused(..) => "accepted at the default; otherwise refused",
+            };
+            let mut told =
+                rows.iter().filter(|(names, _)| format!("`{names}").contains(&format!("`{name}`")));
+            assert!(told.any(|(_, what)| what.starts_with(expected)), "{name}: {expected}");
         }
     }
 }

@@ -209,7 +209,7 @@ mod tests {
         let plan = planned(fields, &Models::default()).unwrap();
         let expected = plain("hi".into(), "sonnet")
             .env("CLAUDE_CODE_MAX_OUTPUT_TOKENS", "7")
-            .env("CLAUDE_CODE_EXTRA_BODY", r#"{"stop_sequences":["X"],"temperature":0.2}"#)
+            .env("CLAUDE_CODE_EXTRA_BODY", r#"{"temperature":0.2,"stop_sequences":["X"]}"#)
             .effort(Effort::Low);
         assert_eq!(plan.invocation, expected);
         assert!(plan.ignored.is_empty());

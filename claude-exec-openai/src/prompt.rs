@@ -253,16 +253,16 @@ mod tests {
         let result =
             |content: Vec<Block>, is_error| Block::ToolResult { tool_use_id: "c".into(), content, is_error };
         let called = Message::new(Role::Assistant, vec![Block::text("let me"), call]);
-        let array = r#"[{"role":"user","content":"hi"},{"role":"assistant","content":["let me",{"call":"c","input":{"a":1},"tool":"f"}]},"#;
+        let array = r#"[{"role":"user","content":"hi"},{"role":"assistant","content":["let me",{"call":"c","tool":"f","input":{"a":1}}]},"#;
         let results =
             Message::new(Role::User, vec![result(vec![Block::text("r")], false), Block::text("hurry")]);
         let expected = format!(
-            r#"{HISTORY}{array}{{"role":"user","content":[{{"content":["r"],"result_of":"c"}}]}}]{NEW}hurry"#
+            r#"{HISTORY}{array}{{"role":"user","content":[{{"result_of":"c","content":["r"]}}]}}]{NEW}hurry"#
         );
         assert_eq!(text(&[user("hi"), called.clone(), results]), expected);
         let failed = Message::new(Role::User, vec![result(vec![], true)]);
         let expected = format!(
-            r#"{HISTORY}{array}{{"role":"user","content":[{{"content":[],"is_error":true,"result_of":"c"}}]}}]{NEXT}"#
+            r#"{HISTORY}{array}{{"role":"user","content":[{{"result_of":"c","content":[],"is_error":true}}]}}]{NEXT}"#
         );
         assert_eq!(text(&[user("hi"), called, failed]), expected);
     }

@@ -156,7 +156,7 @@ mod tests {
             top_k: Some(5),
             stop: vec!["X".into(), "Y".into()],
         };
-        let extra = r#"{"stop_sequences":["X","Y"],"temperature":0.2,"top_k":5,"top_p":0.5}"#;
+        let extra = r#"{"temperature":0.2,"top_p":0.5,"top_k":5,"stop_sequences":["X","Y"]}"#;
         assert_eq!(sampling.extra_body().as_deref(), Some(extra));
         assert_eq!(Sampling::default().extra_body(), None);
         let mut ignored = IgnoredFields::default();

@@ -4,7 +4,7 @@
 
 use claude_exec_openai::chat::ChatRequest;
 use claude_exec_openai::messages::MessagesRequest;
-use claude_exec_openai::responses::ResponsesRequest;
+use claude_exec_openai::responses::{Context, ResponsesRequest};
 use claude_exec_openai::{ApiError, Models, Request, plan};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -12,7 +12,9 @@ use serde_json::{Value, json};
 /// All three wires take the same bytes; the chat's answer is given.
 fn answer(body: &[u8]) -> Result<(), ApiError> {
     for request in [
-        ResponsesRequest::parse(body).and_then(|asked| asked.after(Vec::new())),
+        ResponsesRequest::parse(body)
+            .and_then(|asked| asked.after(Context::default()))
+            .map(|(request, _)| request),
         MessagesRequest::parse(body).map(|asked| asked.request),
     ] {
         if let Err(error) = request.and_then(planned) {
@@ -33,7 +35,7 @@ fn assert_openai_error(error: &ApiError) {
     assert_eq!(error.status, 400, "{error}");
     let body: Value = serde_json::from_slice(&error.to_json()).unwrap();
     let members: Vec<&String> = body["error"].as_object().unwrap().keys().collect();
-    assert_eq!(members, ["code", "message", "param", "type"]);
+    assert_eq!(members, ["message", "type", "param", "code"]);
     assert!(!error.message.is_empty() && error.message.len() < 1_100);
 }
 

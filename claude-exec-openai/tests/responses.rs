@@ -73,6 +73,17 @@ async fn a_response_is_kept_and_gone_on_from() {
     // The instructions are not part of the conversation.
     assert!(!said.contains("be kind") && prompt(&started, 0).contains("be kind"));
 
+    // What it was made from, the last first.
+    let items = format!("{}/input_items", of(&second["id"]));
+    let (status, list) = ask(&endpoint, Method::GET, &format!("{items}?limit=2"), TOKEN, json!({})).await;
+    let texts =
+        list["data"].as_array().unwrap().iter().map(|item| item["content"][0]["text"].as_str().unwrap());
+    assert_eq!((status, texts.collect::<Vec<_>>()), (200, vec!["more", "Hello there."]));
+    assert_eq!(list["has_more"], true);
+    for (path, token, status) in [(&items, OTHER, 404), (&format!("{items}?limit=0"), TOKEN, 400)] {
+        assert_eq!(ask(&endpoint, Method::GET, path, token, json!({})).await.0, status, "{path}");
+    }
+
     // The first may go: the second has the whole conversation.
     let gone = json!({"id": first["id"], "object": "response", "deleted": true});
     assert_eq!(ask(&endpoint, Method::DELETE, &of(&first["id"]), TOKEN, json!({})).await, (200, gone));

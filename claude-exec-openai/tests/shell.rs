@@ -293,14 +293,14 @@ async fn what_is_not_honoured_is_named_or_refused() {
     let response = call(&endpoint, asked()).await;
     assert_eq!(
         (response.status().as_u16(), header(&response, "x-claude-exec-ignored")),
-        (200, Some("logit_bias,seed"))
+        (200, Some("seed,logit_bias"))
     );
     for value in ["true", "1", "TRUE"] {
         let mut strict = asked();
         strict.headers_mut().insert("x-claude-exec-strict", value.parse().unwrap());
         let response = call(&endpoint, strict).await;
         assert_eq!(response.status(), 400);
-        assert_eq!(parsed(&text(response).await)["error"]["param"], "logit_bias");
+        assert_eq!(parsed(&text(response).await)["error"]["param"], "seed");
     }
     assert_eq!(started.count(), 1);
     let (builder, _, started) = support::endpoint(Scripted::answer("x"), 4, 0);

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-use crate::support::left_out;
 use crate::support::server::Server;
+use crate::support::{left_out, process};
 
 const TOKEN: &str = "a-token-of-the-suite-0123456789abcdef";
 
@@ -24,6 +24,14 @@ fn afk(program: Command) -> Command {
 
 fn server() -> Command {
     afk(Command::new(Server::binary()))
+}
+
+/// Runs it to its end: whether it went well, and all that it said.
+async fn said(mut command: Command) -> (bool, String) {
+    let output = command.output().await.unwrap();
+    let text =
+        [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
+    (output.status.success(), text)
 }
 
 /// A fresh configuration, traced: the calls that open a socket or could write a file.
@@ -71,7 +79,7 @@ async fn a_setting_that_is_misspelt_is_not_ignored() {
 }
 
 struct Demo {
-    _child: Child,
+    child: Child,
     address: String,
 }
 
@@ -85,7 +93,7 @@ impl Demo {
         let address = ready.strip_prefix("listening on http://").expect("an address").to_owned();
         let open = lines.next_line().await.unwrap().expect("a line to open");
         assert_eq!(open, format!("open http://afk:{TOKEN}@{address}/afk"));
-        Self { _child: child, address }
+        Self { child, address }
     }
 
     /// curl, as an operator has it: the status and the body.
@@ -99,6 +107,13 @@ impl Demo {
         let text = String::from_utf8(output.stdout).unwrap();
         let (body, status) = text.rsplit_once('\n').unwrap();
         (status.parse().unwrap(), body.to_owned())
+    }
+
+    /// A verb of the operator's: whether it went well, and what it said.
+    async fn verb(&self, words: &[&str]) -> (bool, String) {
+        let mut command = server();
+        command.args(["--listen", &self.address, "afk"]).args(words).env("API_BEARER_TOKEN", TOKEN);
+        said(command).await
     }
 
     async fn status(&self) -> Value {
@@ -147,4 +162,80 @@ async fn the_demo_s_issues_end_in_every_way_and_the_page_shows_it() {
     assert!(status == 200 && why.contains("AFK_ALLOWLIST"), "{why}");
     let (status, _) = demo.curl("/afk/mode", &["-H", &bearer, "-d", "{\"mode\":\"Halt\"}"]).await;
     assert_eq!((status, demo.status().await["mode"].clone()), (200, json!("Halt")));
+}
+
+#[tokio::test]
+async fn the_operator_s_verbs_reach_the_server_that_runs() {
+    let mut demo = Demo::start().await;
+    for (verb, mode) in [("pause", "Pause"), ("drain", "Drain"), ("halt", "Halt"), ("resume", "Run")] {
+        assert_eq!(demo.verb(&[verb]).await, (true, "done\n".into()));
+        assert_eq!(demo.status().await["mode"], mode);
+    }
+    let (_, status) = demo.verb(&["status"]).await;
+    assert!(status.starts_with("mode Run, ") && status.contains("octo/site#"), "{status}");
+    let (_, why) = demo.verb(&["explain", "octo/other#1"]).await;
+    assert_eq!(why, "octo/other#1: its repository is not in AFK_ALLOWLIST\n");
+    assert_eq!(demo.verb(&["resume", "octo/site#100"]).await, (true, "done\n".into()));
+    let (done, why) = demo.verb(&["ack", "octo/other#1"]).await;
+    assert!(!done && why.contains("no bell rang"), "{why}");
+    let (done, why) = demo.verb(&["explain", "#1"]).await;
+    assert!(!done && why.contains("owner/name"), "{why}");
+    let mut wrong = server();
+    wrong
+        .args(["--listen", &demo.address, "afk", "halt"])
+        .env("API_BEARER_TOKEN", TOKEN.replace("token", "guess"));
+    let (done, why) = said(wrong).await;
+    assert!(!done && why.contains("401"), "{why}");
+    // A signal ends it, whatever it is in the middle of.
+    let pid = demo.child.id().unwrap().cast_signed();
+    process::kill(pid, rustix::process::Signal::TERM);
+    assert_eq!(demo.child.wait().await.unwrap().code(), Some(0));
+    let (done, why) = demo.verb(&["status"]).await;
+    assert!(!done && why.contains("STATE_DIR") && why.contains(&demo.address), "{why}");
+}
+
+/// Without a server the verbs use the ledger itself; what they say counts from its next start.
+#[tokio::test]
+async fn the_operator_s_verbs_work_on_a_ledger_that_nobody_holds() {
+    let dir = tempfile::tempdir().unwrap();
+    let verb = |words: &[&str]| {
+        let mut command = server();
+        command.arg("afk").args(words).env("STATE_DIR", dir.path()).env("AFK_KILL_SWITCH", "off");
+        command.env("LISTEN_ADDR", "127.0.0.1:9").env("AFK_ALLOWLIST", "octo/site");
+        said(command)
+    };
+    let (done, why) = verb(&["halt"]).await;
+    assert!(!done && why.contains("no ledger there"), "{why}");
+    let ledger = dir.path().join("afk.redb");
+    drop(claude_exec::store::Embedded::open(&ledger).await.unwrap());
+    let (done, told) = verb(&["halt"]).await;
+    assert!(done && told.starts_with("mode: halt; no server holds the ledger"), "{told}");
+    assert_eq!(verb(&["status"]).await.1, "mode Halt, 0.00 of 1000.00 USD spent\n");
+    // What has to look at a tracker says which setting it misses.
+    for words in [&["simulate"][..], &["explain", "octo/site#1"]] {
+        let (done, why) = verb(words).await;
+        assert!(!done && why.contains("AFK_TRACKER: must be set"), "{why}");
+    }
+}
+
+/// Approvals are off in a sandbox that the operator names, and nowhere else.
+#[tokio::test]
+async fn without_a_sandbox_no_agent_is_started_and_the_server_says_what_to_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let refused = |sandbox: Option<&str>| {
+        let mut command = server();
+        command.args(["--role", "afk", "--once"]).env("STATE_DIR", dir.path()).env("AFK_KILL_SWITCH", "off");
+        command
+            .env("AFK_ALLOWLIST", "octo/site")
+            .env("AFK_TRACKER", "github")
+            .env("AFK_TRACKER_TOKEN", "x")
+            .env("AFK_AGENT", "claude");
+        command.envs(sandbox.map(|sandbox| ("AFK_SANDBOX", sandbox)));
+        said(command)
+    };
+    let (done, why) = refused(None).await;
+    assert!(!done && why.contains("AFK_SANDBOX: must name") && why.contains("bwrap"), "{why}");
+    let (done, why) = refused(Some("/no/such/sandbox --")).await;
+    assert!(!done && why.contains("AFK_SANDBOX: git cannot be run in it"), "{why}");
+    assert!(!dir.path().join("worktrees/octo.site").exists());
 }

@@ -272,6 +272,12 @@ async fn responses() {
     assert_eq!(told["plain"], json!(["word0 word1 ", "completed", [7, 2, 9]]));
     assert_eq!(told["again"], "word0 word1 ");
     assert!(told["recalled"].as_str().is_some_and(|text| text.ends_with("recalled")), "{}", told["recalled"]);
+    let items = json!([
+        ["user", "[[words 2]] [[usage input_tokens=7]]"],
+        ["assistant", "word0 word1 "],
+        ["user", "[[text recalled]]"]
+    ]);
+    assert_eq!(told["items"], items, "over two pages");
     let kinds = json!([
         "response.created",
         "response.in_progress",

@@ -117,6 +117,8 @@ async fn an_answer_fits_its_schema_or_is_an_error() {
     let tool = tools.iter().find(|tool| tool["name"] == "StructuredOutput").expect("the CLI's tool");
     assert_eq!(tool["input_schema"]["required"], json!(["city"]));
     assert_eq!(tool["input_schema"]["$defs"]["city"]["pattern"], "^[A-Z]");
+    let names = tool["input_schema"]["properties"].as_object().expect("properties").keys();
+    assert_eq!(names.collect::<Vec<_>>(), ["city", "at"], "in the order of the request");
 
     let wanted = json!({"response_format": format(json!(true))});
     for text in ["[[text Sofia, of course.]]", bad] {

@@ -41,7 +41,8 @@ fn results(body: &Value) -> Vec<String> {
 }
 
 fn tools() -> Value {
-    let schema = json!({"type": "object", "properties": {"at": {"type": "string"}}});
+    let schema =
+        json!({"type": "object", "properties": {"where": {"type": "string"}, "at": {"type": "string"}}});
     json!([{"type": "function", "function": {"name": "look", "description": "Looks.", "parameters": schema}}])
 }
 
@@ -126,7 +127,8 @@ async fn an_agent_of_openai_python_has_three_rounds_in_one_session() {
 #[ignore = "needs the real CLI: tests/run.sh"]
 async fn a_restart_of_the_server_loses_no_call() {
     let (api, site, server) = scene().await;
-    let prompt = format!("{} [[next]] [[text seen]]", call("look", json!({"at": "sky"})));
+    let input = json!({"where": "sky", "at": "dawn"});
+    let prompt = format!("{} [[next]] [[text seen]]", call("look", input.clone()));
     let mut messages = vec![json!({"role": "user", "content": prompt})];
     let choice = ask(&server, &messages, json!({})).await;
     assert_eq!(choice["finish_reason"], "tool_calls", "{choice}");
@@ -140,6 +142,13 @@ async fn a_restart_of_the_server_loses_no_call() {
     let body = api.messages().pop().expect("a request").body;
     assert_eq!(shape(&body), ["user: text", "assistant: tool_use", "user: tool_result"]);
     assert_eq!(results(&body), ["blue"]);
+    // Members come in the order in which they were written: the tool's, and those of the call that is replayed.
+    let names = body["tools"][0]["input_schema"]["properties"].as_object().expect("properties").keys();
+    assert_eq!(names.collect::<Vec<_>>(), ["where", "at"]);
+    let calls = body["messages"].as_array().expect("messages").iter();
+    let call = calls.filter_map(|message| message["content"].as_array()).flatten();
+    let call = call.filter(|block| block["type"] == "tool_use").map(|block| block["input"].to_string());
+    assert_eq!(call.collect::<Vec<_>>(), [input.to_string()]);
     assert_eq!(
         body["messages"].to_string().matches("mcp__client__look").count(),
         1 + 1,

@@ -3,6 +3,7 @@
 
 pub(crate) mod cli;
 pub(crate) mod client;
+pub(crate) mod forge;
 pub(crate) mod marker;
 pub(crate) mod model_api;
 pub(crate) mod process;

@@ -34,6 +34,15 @@ impl GitRemote {
         Self { mirrors, branch }
     }
 
+    /// Whether the commit `newer` holds the commit `older`; false when either is not in the branch.
+    #[cfg(feature = "command")]
+    pub(crate) async fn holds(&self, repo: &crate::Repo, newer: &Sha, older: &Sha) -> Result<bool> {
+        let mirror = self.mirrors.open(repo).await?;
+        mirror.fetch(&format!("+{}:{KEPT}", self.branch)).await?;
+        let args = ["merge-base", "--is-ancestor", older.as_str(), newer.as_str()];
+        Ok(mirror.ask(&args, Stdin::Null).await?.success())
+    }
+
     async fn looked(&self, work: &Work) -> Result<Option<Head>> {
         let mirror = self.mirrors.open(&work.issue.repo).await?;
         mirror.fetch(&format!("+{}:{KEPT}", self.branch)).await?;

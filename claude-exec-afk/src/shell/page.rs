@@ -12,16 +12,18 @@ pub(super) const STYLE: &str = include_str!("style.css");
 
 /// How many ended runs are listed.
 const ENDED: usize = 50;
+/// How many runs that wait for a person are shown whole; a line each for the others, so that what runs is not far.
+const WHOLE: usize = 4;
 
-/// The page.
-pub(super) fn render(status: &Status, config: &Config) -> String {
+/// The page, under a line that says what it is when that must not be taken for something else.
+pub(super) fn render(status: &Status, config: &Config, banner: Option<&str>) -> String {
     let mut page = String::new();
     // Writing to a string cannot fail.
-    let _ = write(&mut page, status, config);
+    let _ = write(&mut page, status, config, banner);
     page
 }
 
-fn write(page: &mut String, status: &Status, config: &Config) -> fmt::Result {
+fn write(page: &mut String, status: &Status, config: &Config, banner: Option<&str>) -> fmt::Result {
     let busy: Vec<_> = status.runs.iter().filter(|run| run.record.row.state.is_busy()).collect();
     let ended: Vec<_> = status.runs.iter().filter(|run| !run.record.row.state.is_busy()).collect();
     let waiting: Vec<_> = ended.iter().copied().filter(|run| waits(run, status)).collect();
@@ -34,14 +36,13 @@ fn write(page: &mut String, status: &Status, config: &Config) -> fmt::Result {
          <title>{}AFK</title><link rel=stylesheet href=\"/afk/style.css\">",
         if waiting.is_empty() { String::new() } else { format!("({}) ", waiting.len()) }
     )?;
+    if let Some(banner) = banner {
+        write!(page, "<p class=banner>{}</p>", Text(banner))?;
+    }
     header(page, status, config, busy.len(), waiting.len())?;
     page.push_str("<main>");
     if !waiting.is_empty() {
-        section(page, "person", "Waits for a person", waiting.len())?;
-        for run in &waiting {
-            card(page, run, config)?;
-        }
-        page.push_str("</section>");
+        person(page, &waiting, config)?;
     }
     section(page, "running", "Running", busy.len())?;
     if busy.is_empty() {
@@ -73,11 +74,40 @@ fn write(page: &mut String, status: &Status, config: &Config) -> fmt::Result {
     if over.is_empty() {
         page.push_str("<p class=empty>Nothing has ended yet.</p>");
     }
+    lines(page, over.iter().take(ENDED))?;
+    write!(
+        page,
+        "</section></main><footer>Deployment <b>{}</b>. Read anew every {refresh} s. \
+         <code>server afk pause</code>, <code>drain</code>, <code>halt</code> and <code>resume</code> say what it \
+         may do; <code>server afk explain owner/name#7</code> says why an issue is not taken.</footer>\n</html>\n",
+        Text(&config.deployment)
+    )
+}
+
+/// What a person has to look at: the newest whole, and how to answer.
+fn person(page: &mut String, waiting: &[&RunStatus], config: &Config) -> fmt::Result {
+    section(page, "person", "Waits for a person", waiting.len())?;
+    write!(
+        page,
+        "<p class=hint>To have one tried again, take <code>{}</code> off its issue and put <code>{}</code> on. To say \
+         that you have seen it: <code>server afk ack owner/name#7</code>.</p>",
+        Text(&config.human_label),
+        Text(&config.ready_label)
+    )?;
+    for run in waiting.iter().take(WHOLE) {
+        card(page, run, config)?;
+    }
+    lines(page, waiting.iter().skip(WHOLE))?;
+    page.push_str("</section>");
+    Ok(())
+}
+
+fn lines<'a>(page: &mut String, runs: impl Iterator<Item = &'a &'a RunStatus>) -> fmt::Result {
     page.push_str("<ul class=ended>");
-    for run in over.iter().take(ENDED) {
+    for run in runs {
         line(page, run)?;
     }
-    page.push_str("</ul></section></main>\n</html>\n");
+    page.push_str("</ul>");
     Ok(())
 }
 
@@ -97,9 +127,12 @@ fn header(page: &mut String, status: &Status, config: &Config, busy: usize, wait
     write!(
         page,
         "<header><h1>AFK</h1><p class=\"mode {mode}\"><b>{mode}</b> <span>{meaning}</span></p>\
-         <dl><div><dt>Running<dd>{busy} <small>of {}</small></div><div><dt>Waiting for you<dd>{waiting}</div>\
-         <div><dt>Spent<dd>${} <small>of {}</small><meter max=100 value={share}></meter></div></dl></header>",
+         <dl><div><dt>Running<dd><a href=#running>{busy}</a> <small>of {}</small></div>\
+         <div class={}><dt>Waits for you<dd><a href=#person>{waiting}</a></div>\
+         <div><dt>Spent<dd>${} <small>of ${}</small>\
+         <meter max=100 low=75 high=90 optimum=0 value={share} title=\"{share} % of the budget\"></meter></div></dl></header>",
         config.max_running,
+        if waiting > 0 { "calls" } else { "calm" },
         Money(status.spent),
         Money(status.budget)
     )
@@ -117,7 +150,7 @@ fn waits(run: &RunStatus, status: &Status) -> bool {
 }
 
 fn section(page: &mut String, class: &str, title: &str, count: usize) -> fmt::Result {
-    write!(page, "<section class={class}><h2>{title} <span>{count}</span></h2>")
+    write!(page, "<section class={class} id={class}><h2>{title} <span>{count}</span></h2>")
 }
 
 fn card(page: &mut String, run: &RunStatus, config: &Config) -> fmt::Result {
@@ -137,7 +170,8 @@ fn card(page: &mut String, run: &RunStatus, config: &Config) -> fmt::Result {
             false if Some(place) == next && row.state.is_active() => "now",
             false => "open",
         };
-        write!(page, "<li class={class}><span>{name}</span>")?;
+        // Colours say nothing to who cannot see them.
+        write!(page, "<li class={class}><span>{name}<i>: {class}</i></span>")?;
     }
     write!(page, "</ol><p class=state><b>{}</b> {}", row.state.name(), Text(&why(row)))?;
     write!(page, " <time>for {}</time></p><p class=facts>", Age(run.seconds))?;
@@ -219,13 +253,16 @@ impl fmt::Display for Text<'_> {
     }
 }
 
-/// Dollars and cents.
+/// Dollars and cents; whole dollars where there are no cents and the sum is large.
 struct Money(crate::Usd);
 
 impl fmt::Display for Money {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let cents = self.0.micros().div_ceil(10_000);
-        write!(f, "{}.{:02}", cents / 100, cents % 100)
+        match (cents / 100, cents % 100) {
+            (dollars @ 100.., 0) => write!(f, "{dollars}"),
+            (dollars, cents) => write!(f, "{dollars}.{cents:02}"),
+        }
     }
 }
 

@@ -25,6 +25,7 @@ pub struct Shell {
     engine: Arc<Engine>,
     keyring: Arc<Keyring>,
     secret: Option<Bytes>,
+    banner: Option<&'static str>,
 }
 
 #[derive(Deserialize)]
@@ -42,7 +43,14 @@ struct OfIssue {
 impl Shell {
     /// A shell over `engine` for whoever holds a key; without `secret` there are no webhooks.
     pub fn new(engine: Arc<Engine>, keyring: Keyring, secret: Option<Bytes>) -> Self {
-        Self { engine, keyring: Arc::new(keyring), secret }
+        Self { engine, keyring: Arc::new(keyring), secret, banner: None }
+    }
+
+    /// Sets a line above everything on the page, such as that all of it is simulated.
+    #[must_use]
+    pub fn banner(mut self, text: &'static str) -> Self {
+        self.banner = Some(text);
+        self
     }
 
     /// Answers one request.
@@ -106,7 +114,10 @@ impl Shell {
                 Ok(shared::json(StatusCode::OK, &serde_json::json!({ "issue": issue, "why": why })))
             }
             "/afk/status" => Ok(shared::json(StatusCode::OK, &self.engine.status().await?)),
-            _ => Ok(text("text/html", page::render(&self.engine.status().await?, self.engine.config()))),
+            _ => {
+                let status = self.engine.status().await?;
+                Ok(text("text/html", page::render(&status, self.engine.config(), self.banner)))
+            }
         }
     }
 

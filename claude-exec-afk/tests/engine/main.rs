@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod crash;
+mod explain;
 mod faults;
 mod outcomes;
 mod scene;

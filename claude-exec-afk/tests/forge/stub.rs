@@ -1,6 +1,6 @@
 //! An HTTP service on loopback that a test answers for, and its log.
 
-use std::convert::Infallible;
+use std::io;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -20,8 +20,11 @@ pub(crate) struct Asked {
     pub(crate) path: String,
     pub(crate) query: String,
     pub(crate) headers: HeaderMap,
-    #[allow(dead_code, reason = "the first that look at it are being written")]
+    #[allow(dead_code, reason = "not every test binary looks at it")]
     pub(crate) body: Value,
+    /// The same as it came.
+    #[allow(dead_code, reason = "not every test binary looks at it")]
+    pub(crate) raw: Bytes,
 }
 
 impl Asked {
@@ -60,6 +63,12 @@ impl Reply {
         Self { status, headers: Vec::new(), body: Bytes::new() }
     }
 
+    /// The connection ends without an answer.
+    #[allow(dead_code, reason = "not every test binary needs it")]
+    pub(crate) fn hang_up() -> Self {
+        Self::empty(0)
+    }
+
     pub(crate) fn header(mut self, name: &str, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));
         self
@@ -71,6 +80,7 @@ type Answer = dyn Fn(&Asked) -> Reply + Send + Sync;
 /// The service. It ends with this value.
 pub(crate) struct Stub {
     pub(crate) url: String,
+    #[allow(dead_code, reason = "not every test binary looks at it")]
     log: Arc<Mutex<Vec<Asked>>>,
     task: JoinHandle<()>,
 }
@@ -96,6 +106,7 @@ impl Stub {
     }
 
     /// What was asked so far.
+    #[allow(dead_code, reason = "not every test binary looks at it")]
     pub(crate) fn log(&self) -> Vec<Asked> {
         self.log.lock().unwrap().clone()
     }
@@ -111,7 +122,7 @@ async fn respond(
     request: Request<Incoming>,
     answer: Arc<Answer>,
     log: Arc<Mutex<Vec<Asked>>>,
-) -> Result<Response<Full<Bytes>>, Infallible> {
+) -> io::Result<Response<Full<Bytes>>> {
     let (head, body) = request.into_parts();
     let raw = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
     let asked = Asked {
@@ -120,9 +131,13 @@ async fn respond(
         query: head.uri.query().unwrap_or_default().to_owned(),
         headers: head.headers,
         body: serde_json::from_slice(&raw).unwrap_or_default(),
+        raw,
     };
     let reply = answer(&asked);
     log.lock().unwrap().push(asked);
+    if reply.status == 0 {
+        return Err(io::Error::other("hung up"));
+    }
     let mut response = Response::new(Full::new(reply.body));
     *response.status_mut() = StatusCode::from_u16(reply.status).unwrap();
     for (name, value) in reply.headers {

@@ -7,11 +7,14 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod baseline;
+mod controller;
+mod deed;
 mod drain;
 mod model;
 mod mutation;
 mod names;
 mod safety;
+mod sight;
 mod spaces;
 mod world;
 

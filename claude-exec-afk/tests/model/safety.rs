@@ -3,7 +3,8 @@
 use claude_exec_afk::run::{Outcome, Record, State, Why};
 use stateright::Property;
 
-use super::model::{Afk, bell};
+use super::deed::bell;
+use super::model::Afk;
 use super::world::{CiState, SessionState, World};
 
 /// A property that was broken, noted where it happens.

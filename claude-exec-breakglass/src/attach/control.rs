@@ -90,7 +90,7 @@ mod tests {
         assert_eq!(padding().len(), 2048);
         assert_eq!(
             gap(id(7, 2), &Window::new(crate::log::Bounds::default()), 897),
-            "event: gap\ndata: {\"first\":\"0-1\",\"from\":\"7-2\",\"lost\":897}\n\n"
+            "event: gap\ndata: {\"from\":\"7-2\",\"first\":\"0-1\",\"lost\":897}\n\n"
         );
     }
 }

@@ -192,7 +192,7 @@ mod tests {
         let unknown = Entry::new(EventId::new(1, 2), "retract", r#"{"b":[1,{"x":null}],"a":true}"#);
         assert_eq!(
             block(&unknown),
-            "id: 1\ndata: {\"kind\": \"retract\", \"data\": {\"a\": true, \"b\": [1, {\"x\": null}]}, \"id\": 1}\n\n"
+            "id: 1\ndata: {\"kind\": \"retract\", \"data\": {\"b\": [1, {\"x\": null}], \"a\": true}, \"id\": 1}\n\n"
         );
     }
 

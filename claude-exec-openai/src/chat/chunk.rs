@@ -16,14 +16,14 @@
 use bytes::{BufMut, BytesMut};
 
 use crate::answer::Done;
-use crate::envelope::{Envelope, put_json};
+use crate::envelope::{Envelope, TextEvent, put_json};
 use crate::error::ApiError;
 use crate::stamp::Stamp;
 use crate::usage::TokenUsage;
 
 /// Encodes one answer's chunks into a buffer of the caller's.
 ///
-/// Everything that does not change is encoded once: a delta costs two copies and the escaping of its text.
+/// Everything that does not change is encoded once: a delta costs three copies.
 ///
 /// ```
 /// use claude_exec_openai::{Done, Envelope, FinishReason, Stamp, chat::Chunker};
@@ -38,10 +38,10 @@ use crate::usage::TokenUsage;
 pub struct Chunker {
     /// `data: {"id":…,"choices":[`
     head: Vec<u8>,
-    /// `head` and the choice up to its text.
-    text_head: Vec<u8>,
-    /// From the end of the text to the end of the event.
-    text_tail: &'static [u8],
+    /// A piece of the answer.
+    text: TextEvent,
+    /// From the end of a delta to the end of the event.
+    tail: &'static [u8],
     include_usage: bool,
     begun: bool,
     /// The ids of the calls so far: their places are their indexes.
@@ -59,13 +59,13 @@ impl Chunker {
             json(&stamp.model)
         )
         .into_bytes();
-        let text_head = [&head[..], br#"{"index":0,"delta":{"content":"#].concat();
-        let text_tail: &[u8] = if include_usage {
-            b"},\"logprobs\":null,\"finish_reason\":null}],\"usage\":null}\n\n"
+        let after: &[u8] = if include_usage {
+            b"\"},\"logprobs\":null,\"finish_reason\":null}],\"usage\":null}\n\n"
         } else {
-            b"},\"logprobs\":null,\"finish_reason\":null}]}\n\n"
+            b"\"},\"logprobs\":null,\"finish_reason\":null}]}\n\n"
         };
-        Self { head, text_head, text_tail, include_usage, begun: false, calls: Vec::new() }
+        let text = TextEvent::new([&head[..], br#"{"index":0,"delta":{"content":""#].concat(), after);
+        Self { head, text, tail: &after[1..], include_usage, begun: false, calls: Vec::new() }
     }
 
     /// True once a chunk has been written.
@@ -79,7 +79,7 @@ impl Chunker {
         out.put_slice(&self.head);
         out.put_slice(br#"{"index":0,"delta":{"#);
         delta(out);
-        out.put_slice(self.text_tail);
+        out.put_slice(self.tail);
     }
 
     fn begin(&mut self, out: &mut BytesMut) {
@@ -99,10 +99,7 @@ impl Envelope for Chunker {
     /// Writes a piece of the answer; the first one with the role chunk before it.
     fn text(&mut self, text: &str, out: &mut BytesMut) {
         self.begin(out);
-        out.reserve(self.text_head.len() + text.len() + 2 + self.text_tail.len());
-        out.put_slice(&self.text_head);
-        put_json(out, &text);
-        out.put_slice(self.text_tail);
+        self.text.put(text, out);
     }
 
     fn reasoning(&mut self, text: &str, out: &mut BytesMut) {

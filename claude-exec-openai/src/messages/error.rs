@@ -42,7 +42,7 @@ mod tests {
     #[test]
     fn the_object_is_anthropics() {
         let error = ApiError::invalid("messages[0].role", "must be user");
-        let expected = r#"{"error":{"message":"messages[0].role: must be user","type":"invalid_request_error"},"request_id":"req_1","type":"error"}"#;
+        let expected = r#"{"type":"error","error":{"type":"invalid_request_error","message":"messages[0].role: must be user"},"request_id":"req_1"}"#;
         assert_eq!(String::from_utf8(error_json(&error, Some("req_1"))).unwrap(), expected);
         for (status, kind) in [
             (401, "authentication_error"),

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::error::error_type;
 use super::object::{Tokens, stop_reason};
 use crate::answer::Done;
-use crate::envelope::{Envelope, put_json};
+use crate::envelope::{Envelope, TextEvent, put_json};
 use crate::error::ApiError;
 use crate::stamp::Stamp;
 
@@ -23,8 +23,8 @@ pub struct MessageEvents {
     /// The next block's index.
     next: usize,
     open: Option<Open>,
-    /// The event of a text delta up to its text, for the block under way.
-    text_head: Vec<u8>,
+    /// A delta of the block under way.
+    delta: TextEvent,
 }
 
 #[derive(Debug, PartialEq)]
@@ -37,7 +37,7 @@ enum Open {
 impl MessageEvents {
     /// The events of one message.
     pub fn new(stamp: Stamp) -> Self {
-        Self { stamp, begun: false, next: 0, open: None, text_head: Vec::new() }
+        Self { stamp, begun: false, next: 0, open: None, delta: TextEvent::default() }
     }
 
     fn begin(&mut self, out: &mut BytesMut) {
@@ -57,11 +57,16 @@ impl MessageEvents {
         let index = self.next;
         let event = json!({"type": "content_block_start", "index": index, "content_block": block});
         put_event("content_block_start", &event, out);
-        self.text_head = format!(
+        let (kind, field) = match open {
+            Open::Text => ("text_delta", "text"),
+            Open::Thinking => ("thinking_delta", "thinking"),
+            Open::Call(_) => ("input_json_delta", "partial_json"),
+        };
+        let before = format!(
             "event: content_block_delta\ndata: {{\"type\":\"content_block_delta\",\"index\":{index},\
-             \"delta\":{{\"type\":\"text_delta\",\"text\":"
-        )
-        .into_bytes();
+             \"delta\":{{\"type\":\"{kind}\",\"{field}\":\""
+        );
+        self.delta = TextEvent::new(before, b"\"}}\n\n");
         self.open = Some(open);
     }
 
@@ -70,11 +75,6 @@ impl MessageEvents {
             put_event("content_block_stop", &json!({"type": "content_block_stop", "index": self.next}), out);
             self.next += 1;
         }
-    }
-
-    fn delta(&self, delta: &Value, out: &mut BytesMut) {
-        let event = json!({"type": "content_block_delta", "index": self.next, "delta": delta});
-        put_event("content_block_delta", &event, out);
     }
 }
 
@@ -87,10 +87,7 @@ impl Envelope for MessageEvents {
         if self.open != Some(Open::Text) {
             self.open(Open::Text, &json!({"type": "text", "text": ""}), out);
         }
-        out.reserve(self.text_head.len() + text.len() + 8);
-        out.put_slice(&self.text_head);
-        put_json(out, &text);
-        out.put_slice(b"}}\n\n");
+        self.delta.put(text, out);
     }
 
     fn reasoning(&mut self, text: &str, out: &mut BytesMut) {
@@ -98,7 +95,7 @@ impl Envelope for MessageEvents {
             let block = json!({"type": "thinking", "thinking": "", "signature": ""});
             self.open(Open::Thinking, &block, out);
         }
-        self.delta(&json!({"type": "thinking_delta", "thinking": text}), out);
+        self.delta.put(text, out);
     }
 
     fn tool_call(&mut self, id: &str, name: &str, out: &mut BytesMut) {
@@ -108,7 +105,7 @@ impl Envelope for MessageEvents {
 
     fn tool_input(&mut self, id: &str, json: &str, out: &mut BytesMut) {
         if matches!(&self.open, Some(Open::Call(open)) if open == id) {
-            self.delta(&json!({"type": "input_json_delta", "partial_json": json}), out);
+            self.delta.put(json, out);
         }
     }
 
@@ -148,7 +145,6 @@ mod tests {
     }
 
     fn event(kind: &str, fields: &str) -> String {
-        // Objects are written in the order of their names.
         let event: Value = serde_json::from_str(&format!("{{\"type\":\"{kind}\"{fields}}}")).unwrap();
         format!("event: {kind}\ndata: {event}\n\n")
     }

@@ -7,6 +7,7 @@
 //! 4. The last event is `response.completed`, `response.incomplete` or `response.failed`, with the whole response;
 //!    then the body ends, without a `[DONE]`.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -15,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::object::{Echo, Item, Object, Status, part, summary};
 use crate::answer::Done;
-use crate::envelope::{Envelope, put_json};
+use crate::envelope::{Envelope, TextEvent, put_json};
 use crate::error::ApiError;
 use crate::stamp::Stamp;
 
@@ -31,8 +32,8 @@ pub struct ResponseEvents {
     items: Vec<Item>,
     /// The last item still grows.
     open: bool,
-    /// The event of a text delta up to its sequence number, for the message under way.
-    text_head: Vec<u8>,
+    /// A piece of the last item.
+    delta: Delta,
 }
 
 impl ResponseEvents {
@@ -46,7 +47,7 @@ impl ResponseEvents {
             begun: false,
             items: Vec::new(),
             open: false,
-            text_head: Vec::new(),
+            delta: Delta::default(),
         }
     }
 
@@ -102,22 +103,31 @@ impl ResponseEvents {
         let (index, id) = self.place();
         let item = &self.items[index];
         let added = item.to_value(&self.stamp, index, "in_progress");
-        let (is_message, is_reasoning) =
-            (matches!(item, Item::Message(_)), matches!(item, Item::Reasoning(_)));
+        // The event of its deltas, what they have beside their place, and the event by which their part begins.
+        let (kind, place, begins) = match item {
+            Item::Message(_) => {
+                let at = json!({"item_id": id, "output_index": index, "content_index": 0, "part": part("")});
+                let place = ",\"content_index\":0,\"logprobs\":[]";
+                ("response.output_text.delta", place, Some(("response.content_part.added", at)))
+            }
+            Item::Reasoning(_) => {
+                let at =
+                    json!({"item_id": id, "output_index": index, "summary_index": 0, "part": summary("")});
+                let added = "response.reasoning_summary_part.added";
+                ("response.reasoning_summary_text.delta", ",\"summary_index\":0", Some((added, at)))
+            }
+            Item::Call { .. } => ("response.function_call_arguments.delta", "", None),
+        };
+        self.delta = Delta::new(kind, &format!("\"item_id\":\"{id}\",\"output_index\":{index}{place}"));
         self.event("response.output_item.added", json!({"output_index": index, "item": added}), out);
-        if is_message {
-            let at = json!({"item_id": id, "output_index": index, "content_index": 0, "part": part("")});
-            self.event("response.content_part.added", at, out);
-            let kind = "response.output_text.delta";
-            self.text_head = format!(
-                "event: {kind}\ndata: {{\"type\":\"{kind}\",\"item_id\":\"{id}\",\"output_index\":{index},\
-                 \"content_index\":0,\"logprobs\":[],\"sequence_number\":"
-            )
-            .into_bytes();
-        } else if is_reasoning {
-            let at = json!({"item_id": id, "output_index": index, "summary_index": 0, "part": summary("")});
-            self.event("response.reasoning_summary_part.added", at, out);
+        if let Some((kind, at)) = begins {
+            self.event(kind, at, out);
         }
+    }
+
+    fn delta(&mut self, text: &str, out: &mut BytesMut) {
+        self.delta.put(self.sequence, text, out);
+        self.sequence += 1;
     }
 
     fn close(&mut self, status: &str, out: &mut BytesMut) {
@@ -161,13 +171,7 @@ impl Envelope for ResponseEvents {
         if !self.open || !matches!(self.items.last(), Some(Item::Message(_))) {
             self.open(Item::Message(String::new()), out);
         }
-        out.reserve(self.text_head.len() + text.len() + 40);
-        out.put_slice(&self.text_head);
-        put_json(out, &self.sequence);
-        self.sequence += 1;
-        out.put_slice(b",\"delta\":");
-        put_json(out, &text);
-        out.put_slice(b"}\n\n");
+        self.delta(text, out);
         if let Some(Item::Message(said)) = self.items.last_mut() {
             said.push_str(text);
         }
@@ -180,9 +184,7 @@ impl Envelope for ResponseEvents {
         if let Some(Item::Reasoning(said)) = self.items.last_mut() {
             said.push_str(text);
         }
-        let (index, id) = self.place();
-        let at = json!({"item_id": id, "output_index": index, "summary_index": 0, "delta": text});
-        self.event("response.reasoning_summary_text.delta", at, out);
+        self.delta(text, out);
     }
 
     fn tool_call(&mut self, id: &str, name: &str, out: &mut BytesMut) {
@@ -197,9 +199,7 @@ impl Envelope for ResponseEvents {
             }
             _ => return,
         }
-        let (index, id) = self.place();
-        let at = json!({"item_id": id, "output_index": index, "delta": json});
-        self.event("response.function_call_arguments.delta", at, out);
+        self.delta(json, out);
     }
 
     fn finish(&mut self, done: &Done, out: &mut BytesMut) {
@@ -220,6 +220,50 @@ impl Envelope for ResponseEvents {
         let status = if cancelled { Status::Cancelled } else { Status::Failed(error) };
         self.lifecycle("response.failed", status, out);
     }
+}
+
+/// The deltas of one item. Their sequence number is counted up in place: they come one after the other.
+#[derive(Debug, Default)]
+struct Delta {
+    event: TextEvent,
+    /// Where the number's digits stand.
+    digits: Range<usize>,
+    /// The number that stands there.
+    sequence: u64,
+}
+
+impl Delta {
+    /// Deltas of this type; `place` has the members that say where they belong.
+    fn new(kind: &str, place: &str) -> Self {
+        let head = format!("event: {kind}\ndata: {{\"type\":\"{kind}\",{place},\"sequence_number\":0");
+        let digits = head.len() - 1..head.len();
+        let event = TextEvent::new([head.as_bytes(), b",\"delta\":\""].concat(), b"\"}\n\n");
+        Self { event, digits, sequence: 0 }
+    }
+
+    fn put(&mut self, sequence: u64, text: &str, out: &mut BytesMut) {
+        let next = self.sequence.checked_add(1) == Some(sequence);
+        let before = self.event.before_mut();
+        if !(next && count_up(&mut before[self.digits.clone()])) {
+            let number = sequence.to_string();
+            before.splice(self.digits.clone(), number.bytes());
+            self.digits.end = self.digits.start + number.len();
+        }
+        self.sequence = sequence;
+        self.event.put(text, out);
+    }
+}
+
+/// Adds one to a decimal number; `false` when it takes one more digit.
+fn count_up(digits: &mut [u8]) -> bool {
+    for digit in digits.iter_mut().rev() {
+        if *digit < b'9' {
+            *digit += 1;
+            return true;
+        }
+        *digit = b'0';
+    }
+    false
 }
 
 #[derive(serde::Serialize)]
@@ -314,6 +358,19 @@ mod tests {
     }
 
     #[test]
+    fn the_numbers_go_on_past_every_power_of_ten_and_past_other_events() {
+        let (mut events, mut out) = (events(), BytesMut::new());
+        for at in 0..2_000 {
+            events.text("a", &mut out);
+            if at % 700 == 0 {
+                events.reasoning("hm", &mut out);
+            }
+        }
+        events.finish(&Done::new(FinishReason::Stop, None), &mut out);
+        assert!(read(&out).len() > 2_000);
+    }
+
+    #[test]
     fn reasoning_comes_first_and_calls_are_items() {
         let (mut events, mut out) = (events(), BytesMut::new());
         events.reasoning("h", &mut out);
@@ -403,9 +460,9 @@ mod tests {
         let whole = crate::responses::response(&events.stamp, &events.echo, true, &whole);
         let expected = concat!(
             r#"{"id":"resp_1","object":"response","created_at":7,"status":"completed","background":false,"error":null,"#,
-            r#""incomplete_details":null,"model":"sonnet","output":[{"content":[{"annotations":[],"logprobs":[],"#,
-            r#""text":"Hi","type":"output_text"}],"id":"msg_1_0","role":"assistant","status":"completed","type":"message"}],"#,
-            r#""usage":{"input_tokens":3210,"input_tokens_details":{"cache_write_tokens":200,"cached_tokens":3000},"#,
+            r#""incomplete_details":null,"model":"sonnet","output":[{"id":"msg_1_0","type":"message","status":"completed","#,
+            r#""role":"assistant","content":[{"type":"output_text","text":"Hi","annotations":[],"logprobs":[]}]}],"#,
+            r#""usage":{"input_tokens":3210,"input_tokens_details":{"cached_tokens":3000,"cache_write_tokens":200},"#,
             r#""output_tokens":5,"output_tokens_details":{"reasoning_tokens":2},"total_tokens":3215},"store":true,"#,
             r#""service_tier":"default","truncation":"disabled","instructions":null,"max_output_tokens":null,"metadata":{},"#,
             r#""parallel_tool_calls":true,"previous_response_id":null,"reasoning":{"effort":null,"summary":null},"#,

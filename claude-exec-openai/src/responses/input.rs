@@ -1,5 +1,6 @@
 //! `input`: a text, or items.
 
+use super::context::{Context, Instruction};
 use crate::content::{Block, Message, Role};
 use crate::error::ApiError;
 use crate::fields::IgnoredFields;
@@ -17,10 +18,8 @@ const MAX_PARTS: usize = 256;
 /// What is new in a conversation.
 #[derive(Default)]
 pub(super) struct Input {
-    /// The texts of system and developer messages.
-    pub(super) system: Vec<String>,
-    pub(super) messages: Vec<Message>,
-    /// Where each of `messages` begins in the request.
+    pub(super) context: Context,
+    /// Where each message of it begins in the request.
     pub(super) places: Vec<String>,
 }
 
@@ -50,7 +49,7 @@ impl Input {
 
     fn push(&mut self, at: &str, message: Message) {
         self.places.push(at.to_owned());
-        self.messages.push(message);
+        self.context.messages.push(message);
     }
 
     fn item(&mut self, at: &str, item: &Json<'_>, ignored: &mut IgnoredFields) -> Result<(), ApiError> {
@@ -73,7 +72,8 @@ impl Input {
     }
 
     fn message(&mut self, at: &str, item: &Json<'_>, ignored: &mut IgnoredFields) -> Result<(), ApiError> {
-        let role = match read::required_str(item, "role", format!("{at}.role"))? {
+        let word = read::required_str(item, "role", format!("{at}.role"))?;
+        let role = match word {
             "system" | "developer" => None,
             "user" => Some(Role::User),
             "assistant" => Some(Role::Assistant),
@@ -89,10 +89,15 @@ impl Input {
         };
         match role {
             Some(role) => self.push(at, Message::new(role, content)),
-            None => self.system.extend(content.into_iter().filter_map(|block| match block {
-                Block::Text { text } => Some(text),
-                _ => None,
-            })),
+            None => {
+                let at = self.context.messages.len();
+                let texts = content.into_iter().filter_map(|block| match block {
+                    Block::Text { text } => Some(text),
+                    _ => None,
+                });
+                let instructions = texts.map(|text| Instruction { at, role: word.to_owned(), text });
+                self.context.instructions.extend(instructions);
+            }
         }
         Ok(())
     }
@@ -106,7 +111,7 @@ impl Input {
         let param = format!("{at}.arguments");
         let input = parsed_arguments(&param, read::required_str(item, "arguments", &*param)?)?;
         let call = Block::ToolUse { id: id.to_owned(), name: name.to_owned(), input };
-        match self.messages.last_mut() {
+        match self.context.messages.last_mut() {
             Some(last) if last.role == Role::Assistant => last.content.push(call),
             _ => self.push(at, Message::new(Role::Assistant, vec![call])),
         }
@@ -122,7 +127,7 @@ impl Input {
             Some(value) => parts(&param, Some(Role::User), value, ignored)?,
         };
         let result = Block::ToolResult { tool_use_id: id.to_owned(), content, is_error: false };
-        match self.messages.last_mut() {
+        match self.context.messages.last_mut() {
             Some(last) if matches!(last.content.last(), Some(Block::ToolResult { .. })) => {
                 last.content.push(result)
             }
@@ -196,6 +201,9 @@ fn file(at: &str, item: &Json<'_>) -> Result<Block, ApiError> {
     no_file_id(at, item)?;
     let url = format!("{at}.file_url");
     let source = match read::optional_str(item, "file_url", &*url)? {
+        Some(_) if item.get("file_data").is_some() => {
+            return Err(ApiError::invalid(url, "send either this or file_data: one of them would be lost"));
+        }
         Some(address) => media::remote(&url, address)?,
         None => {
             let param = format!("{at}.file_data");

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
+use super::context::{Context, Instruction};
 use super::fields::FIELDS;
 use super::input::Input;
 use super::object::Echo;
-use crate::content::Message;
 use crate::error::ApiError;
 use crate::fields::{self, IgnoredFields};
 use crate::json::Json;
@@ -22,7 +22,9 @@ const MAX_ID: usize = 64;
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct ResponsesRequest {
+    /// Without its messages; its system prompt is the `instructions` alone.
     request: Request,
+    new: Context,
     places: Vec<String>,
     /// The response that it goes on from.
     pub previous_response_id: Option<String>,
@@ -42,16 +44,14 @@ impl ResponsesRequest {
     pub fn parse(body: &[u8]) -> Result<Self, ApiError> {
         let body = &read::body(body)?;
         let mut ignored = fields::sorted(FIELDS, body)?;
-        let Input { mut system, messages, places } = Input::parse(body, &mut ignored)?;
-        if let Some(text) = read::optional_str(body, "instructions", "instructions")? {
-            system.insert(0, read::text("instructions", text)?);
-        }
+        let Input { context: new, places } = Input::parse(body, &mut ignored)?;
+        let instructions = read::optional_str(body, "instructions", "instructions")?;
         let (reasoning, show_reasoning) = reasoning(body)?;
         let tools = tools(body)?;
         let request = Request {
             model: read::model(body)?,
-            system: joined(system),
-            messages,
+            system: instructions.map(|text| read::text("instructions", text)).transpose()?,
+            messages: Vec::new(),
             tool_choice: tool_choice(body)?,
             tools,
             parallel_tool_calls: read::optional_boolean(body, "parallel_tool_calls", "parallel_tool_calls")?
@@ -70,24 +70,27 @@ impl ResponsesRequest {
         };
         let previous_response_id = previous(body)?;
         let store = read::optional_boolean(body, "store", "store")?.unwrap_or(true);
-        Ok(Self { request, places, previous_response_id, store, echo: echo(body) })
+        Ok(Self { request, new, places, previous_response_id, store, echo: echo(body) })
     }
 
-    /// The request as the core has it, after the conversation that it goes on from.
+    /// The request as the core has it, after the conversation that it goes on from, and the instructions that stand in
+    /// both.
     ///
     /// # Errors
     ///
     /// 400 for a conversation in which no user says anything, and for calls without results or results without
     /// calls.
-    pub fn after(self, earlier: Vec<Message>) -> Result<Request, ApiError> {
-        let Self { mut request, places, .. } = self;
-        let new = std::mem::replace(&mut request.messages, earlier);
-        let known = request.messages.iter().map(|message| ("previous_response_id", message));
-        let all = known.chain(places.iter().map(String::as_str).zip(&new));
+    pub fn after(self, earlier: Context) -> Result<(Request, Vec<Instruction>), ApiError> {
+        let Self { mut request, new, places, .. } = self;
+        let known = earlier.messages.iter().map(|message| ("previous_response_id", message));
+        let all = known.chain(places.iter().map(String::as_str).zip(&new.messages));
         check_calls(all, "input")?;
-        request.messages.extend(new);
+        let Context { messages, instructions } = earlier.then(new);
+        let texts = instructions.iter().map(|instruction| instruction.text.clone());
+        request.system = joined(request.system.take().into_iter().chain(texts));
+        request.messages = messages;
         request.check("input", places.last().map_or("input", String::as_str))?;
-        Ok(request)
+        Ok((request, instructions))
     }
 }
 
@@ -106,20 +109,25 @@ fn previous(body: &Json<'_>) -> Result<Option<String>, ApiError> {
 fn reasoning(body: &Json<'_>) -> Result<(Reasoning, bool), ApiError> {
     let Some(value) = body.get("reasoning") else { return Ok((Reasoning::default(), false)) };
     read::object("reasoning", value)?;
-    let summary = ["summary", "generate_summary"]
-        .into_iter()
-        .find_map(|name| value.get(name).map(|word| (format!("reasoning.{name}"), word)));
-    if let Some((param, word)) = &summary
-        && !matches!(word.as_str(), Some("auto" | "concise" | "detailed"))
-    {
-        return Err(ApiError::invalid(param.as_str(), "must be auto, concise or detailed"));
+    let mut shown = false;
+    for name in ["summary", "generate_summary"] {
+        match value.get(name).map(Json::as_str) {
+            None => {}
+            Some(Some("auto" | "concise" | "detailed")) => shown = true,
+            Some(_) => {
+                return Err(ApiError::invalid(
+                    format!("reasoning.{name}"),
+                    "must be auto, concise or detailed",
+                ));
+            }
+        }
     }
     let reasoning = match value.get("effort") {
         Some(word) => Reasoning::of_effort("reasoning.effort", word)?,
         // Who wants to see it wants it.
-        None => Reasoning { asked: true, thinking: summary.is_some(), ..Reasoning::default() },
+        None => Reasoning { asked: true, thinking: shown, ..Reasoning::default() },
     };
-    Ok((reasoning, summary.is_some()))
+    Ok((reasoning, shown))
 }
 
 /// `text`.
@@ -219,7 +227,7 @@ fn echo(body: &Json<'_>) -> Echo {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::content::{Block, Role, Source};
+    use crate::content::{Block, Message, Role, Source};
 
     fn read(fields: &str) -> Result<Request, Option<String>> {
         let body = if fields.contains("\"input\"") {
@@ -228,7 +236,8 @@ mod tests {
             format!("{{\"input\":\"hi\",{fields}}}")
         };
         ResponsesRequest::parse(body.as_bytes())
-            .and_then(|request| request.after(Vec::new()))
+            .and_then(|request| request.after(Context::default()))
+            .map(|(request, _)| request)
             .map_err(|error| error.param)
     }
 
@@ -242,7 +251,7 @@ mod tests {
         assert_eq!((asked.store, &asked.previous_response_id), (true, &None));
         let expected =
             Request { messages: vec![user("hi")], parallel_tool_calls: true, ..Request::default() };
-        assert_eq!(asked.after(vec![]), Ok(expected));
+        assert_eq!(asked.after(Context::default()), Ok((expected, vec![])));
     }
 
     #[test]
@@ -294,8 +303,13 @@ mod tests {
         let body = br#"{"previous_response_id":"resp_1","input":[{"type":"function_call_output","call_id":"c1","output":"x"}]}"#;
         let asked = ResponsesRequest::parse(body).unwrap();
         assert_eq!(asked.previous_response_id.as_deref(), Some("resp_1"));
-        assert_eq!(asked.clone().after(earlier).unwrap().messages.len(), 3);
-        assert_eq!(asked.after(vec![user("hi")]).unwrap_err().param.as_deref(), Some("input[0]"));
+        let told = Instruction { at: 0, role: "system".into(), text: "be kind".into() };
+        let earlier = Context { messages: earlier, instructions: vec![told.clone()] };
+        let (request, instructions) = asked.clone().after(earlier).unwrap();
+        assert_eq!((request.messages.len(), request.system.as_deref()), (3, Some("be kind")));
+        assert_eq!(instructions, [told]);
+        let other = Context { messages: vec![user("hi")], ..Context::default() };
+        assert_eq!(asked.after(other).unwrap_err().param.as_deref(), Some("input[0]"));
     }
 
     #[test]
@@ -342,6 +356,10 @@ mod tests {
                 r#""input":[{"role":"user","content":[{"type":"input_file","file_url":"file:///etc/passwd"}]}]"#,
                 "input[0].content[0].file_url",
             ),
+            (
+                r#""input":[{"role":"user","content":[{"type":"input_file","file_url":"https://x/y","file_data":"JVBERi0x"}]}]"#,
+                "input[0].content[0].file_url",
+            ),
             (r#""input":[{"type":"item_reference","id":"x"}]"#, "input[0].type"),
             (r#""input":[{"type":"web_search_call"}]"#, "input[0].type"),
             (
@@ -360,6 +378,7 @@ mod tests {
             (r#""reasoning":"high""#, "reasoning"),
             (r#""reasoning":{"effort":"lots"}"#, "reasoning.effort"),
             (r#""reasoning":{"summary":"all"}"#, "reasoning.summary"),
+            (r#""reasoning":{"summary":"auto","generate_summary":{}}"#, "reasoning.generate_summary"),
             (r#""text":{"format":{"type":"xml"}}"#, "text.format.type"),
             (r#""text":{"format":{"type":"json_schema","name":"x","schema":{}}}"#, "text.format.schema"),
             (r#""tools":[{"type":"web_search"}]"#, "tools[0].type"),

@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use tokio::sync::Mutex;
 
 use crate::content::Message;
+use crate::responses::Context;
 
 /// The store's space for responses, by their id.
 const SPACE: &str = "openai_responses";
@@ -48,10 +49,21 @@ pub(super) struct Kept {
     pub(super) owner: Option<String>,
     /// Seconds since the Unix epoch.
     pub(super) created: u64,
-    /// The whole conversation, the answer included.
-    pub(super) messages: Vec<Message>,
+    /// What it was made from.
+    pub(super) context: Context,
+    /// The answer, where there is one.
+    pub(super) answer: Option<Message>,
     /// The response object.
     pub(super) response: Box<RawValue>,
+}
+
+impl Kept {
+    /// The whole conversation, for one that goes on.
+    pub(super) fn conversation(self) -> Context {
+        let mut context = self.context;
+        context.messages.extend(self.answer);
+        context
+    }
 }
 
 impl KeptResponses {
@@ -162,7 +174,10 @@ impl fmt::Debug for KeptResponses {
 /// Shows sizes.
 impl fmt::Debug for Kept {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Kept").field("owner", &self.owner).field("messages", &self.messages.len()).finish()
+        f.debug_struct("Kept")
+            .field("owner", &self.owner)
+            .field("context", &self.context)
+            .finish_non_exhaustive()
     }
 }
 
@@ -173,11 +188,16 @@ mod tests {
     use super::*;
     use crate::content::{Block, Role};
 
+    fn said(text: &str) -> Context {
+        Context { messages: vec![Message::new(Role::User, vec![Block::text(text)])], ..Context::default() }
+    }
+
     fn kept(owner: Option<&str>, created: u64) -> Kept {
         Kept {
             owner: owner.map(str::to_owned),
             created,
-            messages: vec![Message::new(Role::User, vec![Block::text("hi")])],
+            context: said("hi"),
+            answer: None,
             response: RawValue::from_string("{\"b\":1,\"a\":2}".to_owned()).unwrap(),
         }
     }
@@ -189,7 +209,7 @@ mod tests {
         assert!(responses.put("resp_1", &kept(Some("ann"), 7)).await.unwrap());
         let responses = KeptResponses::new(store);
         let found = responses.get("resp_1", Some("ann"), 8).await.unwrap().unwrap();
-        assert_eq!((found.response.get(), found.messages.len()), ("{\"b\":1,\"a\":2}", 1));
+        assert_eq!((found.response.get(), found.context), ("{\"b\":1,\"a\":2}", said("hi")));
         for (id, owner) in [("resp_1", Some("bob")), ("resp_1", None), ("resp_2", Some("ann"))] {
             assert!(responses.get(id, owner, 8).await.unwrap().is_none());
             assert!(!responses.remove(id, owner, 8).await.unwrap());
@@ -203,7 +223,7 @@ mod tests {
     async fn one_that_is_too_large_is_not_kept() {
         let responses = KeptResponses::new(Arc::new(Memory::default()));
         let mut large = kept(None, 7);
-        large.messages = vec![Message::new(Role::User, vec![Block::text("x".repeat(MAX_ENTRY))])];
+        large.context = said(&"x".repeat(MAX_ENTRY));
         assert!(!responses.put("resp_1", &large).await.unwrap());
         assert!(responses.get("resp_1", None, 7).await.unwrap().is_none());
     }

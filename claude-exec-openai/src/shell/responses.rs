@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, ready};
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 use claude_exec::http::{Body, KeyName};
@@ -21,11 +21,12 @@ use super::running::Turn;
 use super::wire::{Read, Steps, Wire};
 use crate::answer::Step;
 use crate::collected::{Collected, Whole};
-use crate::content::Message;
 use crate::envelope::Envelope;
 use crate::error::ApiError;
 use crate::failure;
-use crate::responses::{Echo, ResponseEvents, ResponsesRequest, Status, empty, response};
+use crate::responses::{
+    Context, Echo, Page, ResponseEvents, ResponsesRequest, Status, empty, input_items, response,
+};
 use crate::stamp::Stamp;
 
 /// How long a request to cancel waits for the end. A client that takes nothing may hold it up.
@@ -35,21 +36,23 @@ const CANCEL_LIMIT: Duration = Duration::from_secs(5);
 pub(super) async fn read(endpoint: &OpenAi, caller: Option<&KeyName>, body: &[u8]) -> Result<Read, ApiError> {
     let asked = ResponsesRequest::parse(body)?;
     let earlier = match &asked.previous_response_id {
-        None => Vec::new(),
-        Some(id) => find(endpoint, id, caller).await?.ok_or_else(|| no_previous(id))?.messages,
+        None => Context::default(),
+        Some(id) => find(endpoint, id, caller).await?.ok_or_else(|| no_previous(id))?.conversation(),
     };
     let (echo, store) = (asked.echo.clone(), asked.store);
-    let request = asked.after(earlier)?;
+    let (request, instructions) = asked.after(earlier)?;
     let keep = match &endpoint.0.kept {
-        Some(kept) if store => Some((kept.clone(), request.messages.clone())),
+        Some(kept) if store => {
+            Some((kept.clone(), Context { messages: request.messages.clone(), instructions }))
+        }
         _ => None,
     };
     let (running, owner) = (endpoint.0.running.clone(), caller.cloned());
     let wire = move |stamp: Stamp| {
         let turn = running.enter(&stamp, &echo, owner.clone());
-        let keep = keep.map(|(kept, messages)| Keep {
+        let keep = keep.map(|(kept, context)| Keep {
             kept,
-            messages,
+            context,
             owner: owner.map(|owner| owner.as_str().to_owned()),
             stamp: stamp.clone(),
             echo: echo.clone(),
@@ -98,24 +101,25 @@ impl Wire for Responses {
 /// What is needed to keep a response.
 struct Keep {
     kept: Arc<KeptResponses>,
-    messages: Vec<Message>,
+    context: Context,
     owner: Option<String>,
     stamp: Stamp,
     echo: Echo,
 }
 
 impl Keep {
-    async fn save(mut self, ended: Result<Whole, ()>) -> bool {
+    async fn save(self, ended: Result<Whole, ()>) -> bool {
         let object = match &ended {
             Ok(whole) => response(&self.stamp, &self.echo, true, whole),
             Err(()) => empty(&self.stamp, &self.echo, true, Status::Cancelled),
         };
-        self.messages.extend(ended.ok().map(|whole| whole.to_message()));
+        let answer = ended.ok().map(|whole| whole.to_message());
         let Some(response) = String::from_utf8(object).ok().and_then(|json| RawValue::from_string(json).ok())
         else {
             return false;
         };
-        let kept = Kept { owner: self.owner, created: self.stamp.created, messages: self.messages, response };
+        let Self { owner, context, .. } = self;
+        let kept = Kept { owner, created: self.stamp.created, context, answer, response };
         self.kept.put(&self.stamp.id, &kept).await.unwrap_or_else(|error| {
             tracing::error!(%error, "a response could not be kept");
             false
@@ -136,7 +140,7 @@ struct Keeping {
 impl Stream for Keeping {
     type Item = Step;
 
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Step>> {
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> Poll<Option<Step>> {
         loop {
             if let Some((saving, step)) = &mut self.saving {
                 let stored = ready!(saving.poll_unpin(cx));
@@ -173,6 +177,24 @@ pub(super) async fn get(endpoint: OpenAi, id: String, caller: Option<KeyName>) -
     match find(&endpoint, &id, caller.as_ref()).await {
         Ok(Some(kept)) => respond::json(kept.response.get().to_owned()),
         Ok(None) => not_found(&id).to_response(),
+        Err(error) => error.to_response(),
+    }
+}
+
+/// `GET /v1/responses/{id}/input_items`.
+pub(super) async fn items(
+    endpoint: OpenAi,
+    id: String,
+    query: String,
+    caller: Option<KeyName>,
+) -> Response<Body> {
+    let listed = async {
+        let page = Page::parse(&query)?;
+        let kept = find(&endpoint, &id, caller.as_ref()).await?.ok_or_else(|| not_found(&id))?;
+        input_items(&id, &kept.context, &page)
+    };
+    match listed.await {
+        Ok(list) => respond::json(list),
         Err(error) => error.to_response(),
     }
 }

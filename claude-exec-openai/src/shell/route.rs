@@ -10,6 +10,7 @@ pub(super) enum Route<'a> {
     Response(&'a str),
     DeleteResponse(&'a str),
     CancelResponse(&'a str),
+    InputItems(&'a str),
     Messages,
     CountTokens,
     Models,
@@ -46,6 +47,13 @@ impl<'a> Route<'a> {
                             Self::Method("POST")
                         }
                     }
+                    (id, "input_items") => {
+                        if get {
+                            Self::InputItems(id)
+                        } else {
+                            Self::Method("GET")
+                        }
+                    }
                     (id, "") if !rest.ends_with('/') => match () {
                         () if get => Self::Response(id),
                         () if delete => Self::DeleteResponse(id),
@@ -74,6 +82,8 @@ mod tests {
             ("POST", "/v1/responses/resp_1", Route::Method("GET, DELETE")),
             ("POST", "/v1/responses/resp_1/cancel", Route::CancelResponse("resp_1")),
             ("GET", "/v1/responses/resp_1/cancel", Route::Method("POST")),
+            ("GET", "/v1/responses/resp_1/input_items", Route::InputItems("resp_1")),
+            ("POST", "/v1/responses/resp_1/input_items", Route::Method("GET")),
             ("GET", "/v1/responses/resp_1/", Route::Unknown),
             ("GET", "/v1/responses/", Route::Unknown),
             ("GET", "/v1/responses/resp_1/other", Route::Unknown),

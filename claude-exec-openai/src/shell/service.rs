@@ -87,6 +87,10 @@ impl OpenAi {
             Route::CancelResponse(id) => {
                 return Decided::Later(responses::cancel(self.clone(), id.to_owned(), caller).boxed());
             }
+            Route::InputItems(id) => {
+                let query = request.uri().query().unwrap_or_default().to_owned();
+                return Decided::Later(responses::items(self.clone(), id.to_owned(), query, caller).boxed());
+            }
             known => {
                 return Decided::Answer(Box::new(match known {
                     Route::Models => respond::json(self.0.models.list_json(self.0.started)),

@@ -47,12 +47,18 @@ impl Transcript {
     }
 }
 
-/// An answer as every client gives it back: some join the texts of its blocks, some keep them apart.
+/// An answer as every client gives it back: some join the texts of its blocks, some keep them apart, and some write a
+/// call's arguments in an order of their own.
 fn echoed(turn: &Message) -> Message {
     let mut content: Vec<Block> = Vec::with_capacity(turn.content.len());
     for block in &turn.content {
         match (content.last_mut(), block) {
             (Some(Block::Text { text }), Block::Text { text: more }) => text.push_str(more),
+            (_, Block::ToolUse { id, name, input }) => {
+                let mut input = input.clone();
+                input.sort_all_objects();
+                content.push(Block::ToolUse { id: id.clone(), name: name.clone(), input });
+            }
             _ => content.push(block.clone()),
         }
     }

@@ -58,9 +58,11 @@ pub struct Said {
     pub env: HashMap<String, String>,
 }
 
-/// What an answered control request leads to.
+/// What answered control requests lead to.
 #[derive(Clone)]
-struct Then(Arc<dyn Fn(&Value) -> Answer + Send + Sync>);
+struct Then(Arc<Continuation>);
+
+type Continuation = dyn Fn(&[Value]) -> Answer + Send + Sync;
 
 impl fmt::Debug for Then {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -80,8 +82,8 @@ pub struct Answer {
 #[derive(Debug, Clone)]
 enum Step {
     Line(Value),
-    /// A control request, by its `request`; goes on when it is answered, with what the answer leads to.
-    Ask(Value, Option<Then>),
+    /// Control requests, by their `request`; goes on when all are answered, with what the answers lead to.
+    Ask(Vec<Value>, Option<Then>),
     Hang,
     Exit(i32),
 }
@@ -107,17 +109,23 @@ impl Answer {
 
     /// Sends a control request such as `{"subtype":"can_use_tool",…}`, and waits for its answer.
     pub fn ask(mut self, request: Value) -> Self {
-        self.steps.push_back(Step::Ask(request, None));
+        self.steps.push_back(Step::Ask(vec![request], None));
         self
     }
 
     /// As [`ask`](Self::ask), and goes on with what `then` makes of the answer: the `response` of its control response.
-    pub fn ask_then(
+    pub fn ask_then(self, request: Value, then: impl Fn(&Value) -> Answer + Send + Sync + 'static) -> Self {
+        self.ask_all(vec![request], move |replies| then(&replies[0]))
+    }
+
+    /// Sends control requests at once, waits for all answers, and goes on with what `then` makes of them, in the order
+    /// of the requests.
+    pub fn ask_all(
         mut self,
-        request: Value,
-        then: impl Fn(&Value) -> Answer + Send + Sync + 'static,
+        requests: Vec<Value>,
+        then: impl Fn(&[Value]) -> Answer + Send + Sync + 'static,
     ) -> Self {
-        self.steps.push_back(Step::Ask(request, Some(Then(Arc::new(then)))));
+        self.steps.push_back(Step::Ask(requests, Some(Then(Arc::new(then)))));
         self
     }
 
@@ -253,7 +261,14 @@ struct Turn {
     id: String,
     user: String,
     answer: Answer,
-    waits_for: Option<(String, Option<Then>)>,
+    waits_for: Option<Waiting>,
+}
+
+/// Control requests that are not all answered.
+struct Waiting {
+    /// Their ids, with the answers that have come.
+    asked: Vec<(String, Option<Value>)>,
+    then: Option<Then>,
 }
 
 impl Life {
@@ -334,11 +349,16 @@ impl Life {
             "control_response" => {
                 let id = line["response"]["request_id"].as_str();
                 let Some(turn) = &mut self.turn else { return };
-                if turn.waits_for.as_ref().map(|(waits_for, _)| waits_for.as_str()) != id {
+                let Some(waiting) = &mut turn.waits_for else { return };
+                for (_, reply) in waiting.asked.iter_mut().filter(|(asked, _)| Some(asked.as_str()) == id) {
+                    reply.get_or_insert_with(|| line["response"]["response"].clone());
+                }
+                if waiting.asked.iter().any(|(_, reply)| reply.is_none()) {
                     return;
                 }
-                if let Some((_, Some(Then(then)))) = turn.waits_for.take() {
-                    let Answer { steps, text, failure } = then(&line["response"]["response"]);
+                if let Some(Waiting { asked, then: Some(Then(then)) }) = turn.waits_for.take() {
+                    let replies: Vec<Value> = asked.into_iter().filter_map(|(_, reply)| reply).collect();
+                    let Answer { steps, text, failure } = then(&replies);
                     turn.answer.steps =
                         steps.into_iter().chain(std::mem::take(&mut turn.answer.steps)).collect();
                     turn.answer.text += &text;
@@ -419,11 +439,15 @@ impl Life {
             }
             match turn.answer.steps.pop_front() {
                 Some(Step::Line(line)) => self.say(&line),
-                Some(Step::Ask(request, then)) => {
-                    let id = format!("ask-{}", self.asks);
-                    self.asks += 1;
-                    turn.waits_for = Some((id.clone(), then));
-                    self.say(&json!({"type": "control_request", "request_id": id, "request": request}));
+                Some(Step::Ask(requests, then)) => {
+                    let ids = (self.asks..).map(|number| format!("ask-{number}"));
+                    let requests: Vec<(String, Value)> = ids.zip(requests).collect();
+                    self.asks += requests.len() as u64;
+                    let asked = requests.iter().map(|(id, _)| (id.clone(), None)).collect();
+                    turn.waits_for = Some(Waiting { asked, then });
+                    for (id, request) in requests {
+                        self.say(&json!({"type": "control_request", "request_id": id, "request": request}));
+                    }
                 }
                 Some(Step::Hang) => {
                     turn.answer.steps.push_front(Step::Hang);

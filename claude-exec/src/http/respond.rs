@@ -80,9 +80,9 @@ mod tests {
             (
                 validation("prompt", "missing", "Field required"),
                 422,
-                r#"{"detail":[{"loc":["body","prompt"],"msg":"Field required","type":"missing"}]}"#,
+                r#"{"detail":[{"type":"missing","loc":["body","prompt"],"msg":"Field required"}]}"#,
             ),
-            (validation("", "x", "y"), 422, r#"{"detail":[{"loc":["body"],"msg":"y","type":"x"}]}"#),
+            (validation("", "x", "y"), 422, r#"{"detail":[{"type":"x","loc":["body"],"msg":"y"}]}"#),
         ];
         for (response, status, text) in table {
             assert_eq!(show(response).await, (status, text.to_owned()));

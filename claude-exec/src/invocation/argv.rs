@@ -388,7 +388,7 @@ mod tests {
     fn the_message_waits_until_the_agent_is_known() {
         let launch = Invocation::agent("do it").agent_name("deploy").to_launch(Uuid::nil()).unwrap();
         let Stdin::Open(first) = launch.command.stdin else { panic!("stdin stays open") };
-        assert!(first.starts_with(b"{\"request\":{\"subtype\":\"initialize\"}"));
+        assert!(first.ends_with(b"\"request\":{\"subtype\":\"initialize\"}}\n"));
         let message = Content::from("do it").to_line(Uuid::nil(), true);
         assert_eq!(launch.held, Some(Held { agent_name: "deploy".to_owned(), message }));
         assert_eq!(Invocation::agent("do it").to_launch(Uuid::nil()).unwrap().held, None);

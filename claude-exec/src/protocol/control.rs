@@ -253,7 +253,7 @@ mod tests {
         assert_eq!(
             Request::Initialize(initialize).to_line("r1"),
             Bytes::from_static(
-                br#"{"request":{"subtype":"initialize","systemPrompt":["Be brief."]},"request_id":"r1","type":"control_request"}
+                br#"{"type":"control_request","request_id":"r1","request":{"subtype":"initialize","systemPrompt":["Be brief."]}}
 "#
             )
         );

@@ -4,8 +4,8 @@ use clap::Subcommand;
 
 /// Looks at the loop, or tells it what it may do.
 ///
-/// Uses the ledger in STATE_DIR when no server holds it, and otherwise asks the server at --listen, with the first
-/// key of API_BEARER_TOKEN.
+/// Uses the ledger in STATE_DIR when there is one that no server holds, and otherwise asks the server at --listen, with
+/// the first key of API_BEARER_TOKEN.
 #[derive(Debug, Clone, Subcommand)]
 pub enum AfkCommand {
     /// What runs, what waits for a person, what was spent.

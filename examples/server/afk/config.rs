@@ -1,5 +1,6 @@
 //! The configuration of the role.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,8 +9,9 @@ use bytes::Bytes;
 use claude_exec::http::Keyring;
 use claude_exec_afk::config::Settings;
 
+use super::adapters::Adapters;
 use crate::args::Args;
-use crate::config::{Refused, absolute, number, refuse, seconds};
+use crate::config::{Refused, absolute, child_env, number, refuse, seconds};
 
 /// The shortest secret of a webhook: shorter ones can be guessed.
 const SECRET_BYTES: usize = 16;
@@ -29,6 +31,11 @@ pub struct Config {
     pub write_stall: Duration,
     pub max_connections: usize,
     pub policy: claude_exec_afk::Config,
+    pub adapters: Adapters,
+    /// The CLI, for agents on this machine.
+    pub claude: OsString,
+    /// What it and git are given of this process's environment beyond their own.
+    pub child_env: Vec<String>,
 }
 
 impl Config {
@@ -41,7 +48,7 @@ impl Config {
         if webhook_secret.as_ref().is_some_and(|secret| secret.len() < SECRET_BYTES) {
             return Err(refuse("AFK_WEBHOOK_SECRET", format!("must be at least {SECRET_BYTES} bytes long")));
         }
-        // Adapters take theirs before this.
+        let adapters = Adapters::take(&mut settings, &policy).map_err(|error| refused(&error))?;
         settings.finish().map_err(|error| refused(&error))?;
         let token = args.api_bearer_token.as_deref().or(args.demo.then_some(demo_token));
         let keyring = token.map(Keyring::parse).transpose().map_err(|error| {
@@ -60,6 +67,9 @@ impl Config {
             write_stall: seconds("WRITE_STALL_SECONDS", &args.write_stall_seconds, 1, 3600)?,
             max_connections: number("MAX_CONNECTIONS", &args.max_connections, 1, 65_536)? as usize,
             policy,
+            adapters,
+            claude: args.claude.clone(),
+            child_env: child_env(&args.child_env)?,
         })
     }
 

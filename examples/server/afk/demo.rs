@@ -13,10 +13,15 @@ use claude_exec_afk::{Config, IssueKey, Repo};
 pub const WARNING: &str = "\
 *** DEMO: the tracker, the agents, CI and the phone are simulated; nothing is real and nothing is written. ***";
 
+/// What its page says of itself.
+pub const BANNER: &str = "Demo: the tracker, the agents, CI and the phone are simulated.";
+
 /// How long a moment of the simulated world takes.
 const MOMENT: Duration = Duration::from_millis(1200);
 /// How often someone labels another issue.
 const ARRIVAL: Duration = Duration::from_secs(6);
+/// How often someone looks at the phone, and has seen all that waits.
+const LOOKS: Duration = Duration::from_secs(90);
 /// How many issues there are in the end; the page would only grow.
 const ISSUES: u64 = 64;
 const REPOS: [&str; 6] =
@@ -40,9 +45,14 @@ pub fn open(mut config: Config) -> (Arc<Engine>, tokio::task::JoinHandle<()>) {
     let waker = engine.clone();
     let life = tokio::spawn(async move {
         let repos: Vec<Repo> = REPOS.iter().filter_map(|repo| repo.parse().ok()).collect();
-        let (mut number, mut since) = (0, ARRIVAL);
+        let (mut number, mut since, mut looked) = (0, ARRIVAL, Duration::ZERO);
         loop {
             since += MOMENT;
+            looked += MOMENT;
+            if looked >= LOOKS {
+                looked = Duration::ZERO;
+                world.acknowledge();
+            }
             while number < 10 || (since >= ARRIVAL && number < ISSUES) {
                 since = Duration::ZERO;
                 let place = number as usize;

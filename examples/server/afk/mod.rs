@@ -1,5 +1,6 @@
 //! The role `afk`: unattended work on issues. It does nothing at all until it is told to.
 
+mod adapters;
 mod args;
 mod config;
 mod demo;

@@ -17,7 +17,7 @@ use crate::life::Failed;
 const ANSWER_LIMIT: usize = 64 * 1024 * 1024;
 
 /// Asks the server at `--listen`. `held` says why the ledger could not be used here.
-pub async fn ask(command: &AfkCommand, args: &Args, held: &claude_exec::Error) -> Result<(), Failed> {
+pub async fn ask(command: &AfkCommand, args: &Args, held: &str) -> Result<(), Failed> {
     let (path, body) = match command {
         AfkCommand::Status => ("/afk/status".to_owned(), None),
         AfkCommand::Explain { issue } => (format!("/afk/explain?issue={}", issue.replace('#', "%23")), None),

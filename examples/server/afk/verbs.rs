@@ -16,7 +16,6 @@ use crate::life::Failed;
 
 /// Does one verb and says what came of it.
 pub async fn run(command: &AfkCommand, config: &Config, args: &Args) -> Result<(), Failed> {
-    let path = config.ledger()?;
     if let AfkCommand::Simulate = command {
         let ledger = Ledger::new(Arc::new(Memory::new()));
         let engine = Engine::new(config.policy.clone(), ledger, ports::open(config)?, clock());
@@ -26,15 +25,16 @@ pub async fn run(command: &AfkCommand, config: &Config, args: &Args) -> Result<(
         unknown.iter().for_each(|(repo, error)| println!("{repo}: not read: {error}"));
         return Ok(());
     }
-    if !path.exists() {
-        let nothing = format!("{}: no ledger there; the loop has never run", path.display());
-        return Err(Failed::Broke(nothing));
-    }
-    match Embedded::open(&path).await {
-        Ok(store) => alone(command, config, Ledger::new(Arc::new(store))).await,
-        // A server holds it: that one has to do it.
-        Err(held) => remote::ask(command, args, &held).await,
-    }
+    let held = match config.ledger() {
+        Err(unset) => unset.to_string(),
+        Ok(path) if !path.exists() => format!("{}: no ledger there", path.display()),
+        Ok(path) => match Embedded::open(&path).await {
+            Ok(store) => return alone(command, config, Ledger::new(Arc::new(store))).await,
+            Err(held) => held.to_string(),
+        },
+    };
+    // A server holds it: that one has to do it.
+    remote::ask(command, args, &held).await
 }
 
 async fn alone(command: &AfkCommand, config: &Config, ledger: Ledger) -> Result<(), Failed> {

@@ -89,6 +89,7 @@ async fn respond(
         Route::Health => status::health(app),
         Route::Ready => status::ready(app),
         Route::Metrics => status::metrics(app),
+        Route::OpenApi => status::openapi(),
         // Who cancels helps to drain.
         Route::Conversational | Route::OpenAi
             if draining && request.method() == Method::POST && !path.ends_with("/cancel") =>

@@ -108,7 +108,7 @@ mod tests {
     #[test]
     fn the_last_event_says_how_it_ended() {
         let done = last(&Ok(json!({"session_id": "a", "reply": "b"})));
-        assert_eq!(done, "event: done\ndata: {\"reply\":\"b\",\"session_id\":\"a\"}\n\n");
+        assert_eq!(done, "event: done\ndata: {\"session_id\":\"a\",\"reply\":\"b\"}\n\n");
         let error = String::from_utf8(last(&Err(ApiError::invalid("message", "x"))).to_vec()).unwrap();
         assert!(error.starts_with("event: error\ndata: {\"error\":{"), "{error}");
     }

@@ -1,6 +1,6 @@
-//! What probes and dashboards ask: `/health`, `/ready`, `/metrics`.
+//! What is asked about the server itself: `/health`, `/ready`, `/metrics`, `/openapi.json`.
 
-use claude_exec::http::{Body, json};
+use claude_exec::http::{Body, json, with_json};
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Response, StatusCode};
 use serde::Serialize;
@@ -8,6 +8,9 @@ use serde::Serialize;
 use crate::app::App;
 use crate::metrics;
 use crate::phase::Phase;
+
+/// All that this role speaks; `tests/suite/openapi.rs` holds the server to it.
+pub const OPENAPI: &str = include_str!("../openapi.json");
 
 /// The original's fields, in its order, and whether the CLI answers.
 #[derive(Serialize)]
@@ -53,6 +56,11 @@ pub fn metrics(app: &App) -> Response<Body> {
     let mut response = Response::new(Body::full(app.metrics.render(app.now())));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(metrics::CONTENT_TYPE));
     response
+}
+
+/// `GET /openapi.json`.
+pub fn openapi() -> Response<Body> {
+    with_json(StatusCode::OK, OPENAPI)
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ pub enum Route<'a> {
     Health,
     Ready,
     Metrics,
+    OpenApi,
     Execute,
     Jobs,
     Job(&'a str),
@@ -28,6 +29,7 @@ impl<'a> Route<'a> {
             "/health" => (Self::Health, "GET, HEAD"),
             "/ready" => (Self::Ready, "GET, HEAD"),
             "/metrics" => (Self::Metrics, "GET"),
+            "/openapi.json" => (Self::OpenApi, "GET"),
             "/execute" => (Self::Execute, "POST"),
             "/jobs" => (Self::Jobs, "GET"),
             "/v1/conversational" => (Self::Conversational, "POST"),
@@ -63,6 +65,7 @@ impl<'a> Route<'a> {
             Self::Health => "/health",
             Self::Ready => "/ready",
             Self::Metrics => "/metrics",
+            Self::OpenApi => "/openapi.json",
             Self::Execute => "/execute",
             Self::Jobs => "/jobs",
             Self::Job(_) => "/jobs/{id}",
@@ -78,39 +81,61 @@ impl<'a> Route<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::routes::status::OPENAPI;
+
+    const TABLE: &[(&str, &str, Route<'static>)] = &[
+        ("GET", "/health", Route::Health),
+        ("HEAD", "/ready", Route::Ready),
+        ("GET", "/metrics", Route::Metrics),
+        ("POST", "/execute", Route::Execute),
+        ("GET", "/execute", Route::Method("POST")),
+        ("GET", "/jobs", Route::Jobs),
+        ("POST", "/jobs", Route::Method("GET")),
+        ("GET", "/jobs/ab12", Route::Job("ab12")),
+        ("DELETE", "/jobs/ab12", Route::Method("GET")),
+        ("POST", "/jobs/ab12/cancel", Route::CancelJob("ab12")),
+        ("GET", "/jobs/ab12/events", Route::JobEvents("ab12")),
+        ("GET", "/jobs/", Route::Unknown),
+        ("GET", "/jobs/ab12/", Route::Unknown),
+        ("POST", "/jobs//cancel", Route::Unknown),
+        ("GET", "/jobs/ab12/events/x", Route::Unknown),
+        ("POST", "/v1/conversational", Route::Conversational),
+        ("GET", "/v1/conversational", Route::Method("POST")),
+        ("POST", "/v1/chat/completions", Route::OpenAi),
+        ("GET", "/v1/models", Route::OpenAi),
+        ("GET", "/v1", Route::OpenAi),
+        ("GET", "/v1/nothing", Route::OpenAi),
+        ("GET", "/v11", Route::Unknown),
+        ("GET", "/health/", Route::Unknown),
+        ("GET", "/docs", Route::Unknown),
+        ("GET", "/openapi.json", Route::OpenApi),
+        ("HEAD", "/openapi.json", Route::Method("GET")),
+        ("GET", "/openapi.yaml", Route::Unknown),
+        ("OPTIONS", "/health", Route::Method("GET, HEAD")),
+    ];
 
     #[test]
     fn every_path_and_method_has_its_route() {
-        let table = [
-            ("GET", "/health", Route::Health),
-            ("HEAD", "/ready", Route::Ready),
-            ("GET", "/metrics", Route::Metrics),
-            ("POST", "/execute", Route::Execute),
-            ("GET", "/execute", Route::Method("POST")),
-            ("GET", "/jobs", Route::Jobs),
-            ("POST", "/jobs", Route::Method("GET")),
-            ("GET", "/jobs/ab12", Route::Job("ab12")),
-            ("DELETE", "/jobs/ab12", Route::Method("GET")),
-            ("POST", "/jobs/ab12/cancel", Route::CancelJob("ab12")),
-            ("GET", "/jobs/ab12/events", Route::JobEvents("ab12")),
-            ("GET", "/jobs/", Route::Unknown),
-            ("GET", "/jobs/ab12/", Route::Unknown),
-            ("POST", "/jobs//cancel", Route::Unknown),
-            ("GET", "/jobs/ab12/events/x", Route::Unknown),
-            ("POST", "/v1/conversational", Route::Conversational),
-            ("GET", "/v1/conversational", Route::Method("POST")),
-            ("POST", "/v1/chat/completions", Route::OpenAi),
-            ("GET", "/v1/models", Route::OpenAi),
-            ("GET", "/v1", Route::OpenAi),
-            ("GET", "/v1/nothing", Route::OpenAi),
-            ("GET", "/v11", Route::Unknown),
-            ("GET", "/health/", Route::Unknown),
-            ("GET", "/docs", Route::Unknown),
-            ("GET", "/openapi.json", Route::Unknown),
-            ("OPTIONS", "/health", Route::Method("GET, HEAD")),
-        ];
-        for (method, path, expected) in table {
-            assert_eq!(Route::find(&method.parse().unwrap(), path), expected, "{method} {path}");
+        for (method, path, expected) in TABLE {
+            assert_eq!(Route::find(&method.parse().unwrap(), path), *expected, "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn the_document_has_every_route_and_no_other() {
+        let document: serde_json::Value = serde_json::from_str(OPENAPI).unwrap();
+        let paths = document["paths"].as_object().unwrap();
+        for (path, item) in paths {
+            for method in item.as_object().unwrap().keys().filter(|name| *name != "parameters") {
+                let route = Route::find(&method.to_uppercase().parse().unwrap(), path);
+                assert!(route == Route::OpenAi || route.name() == path, "{method} {path}: {route:?}");
+            }
+        }
+        for (method, path, route) in TABLE {
+            if route.name().starts_with('/') && *route != Route::OpenAi {
+                let documented = &paths[route.name()][method.to_lowercase()];
+                assert!(documented.is_object(), "{method} {path} is not in the document");
+            }
         }
     }
 }

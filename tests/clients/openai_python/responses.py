@@ -20,9 +20,11 @@ plain = client.responses.create(model="sonnet", input="[[words 2]] [[usage input
 usage = plain.usage
 told = {"plain": [plain.output_text, plain.status, [usage.input_tokens, usage.output_tokens, usage.total_tokens]]}
 told["again"] = client.responses.retrieve(plain.id).output_text
-told["recalled"] = client.responses.create(
-    model="sonnet", input="[[text recalled]]", previous_response_id=plain.id
-).output_text
+second = client.responses.create(model="sonnet", input="[[text recalled]]", previous_response_id=plain.id)
+told["recalled"] = second.output_text
+
+items = list(client.responses.input_items.list(second.id, limit=2, order="asc"))
+told["items"] = [[item.role, item.content[0].text] for item in items]
 
 with client.responses.stream(model="sonnet", input="[[text Добър ден]]") as stream:
     kinds = [event.type for event in stream]

@@ -235,6 +235,17 @@ pub(super) async fn send(address: SocketAddr, request: Request<Full<Bytes>>) -> 
     open(address, request).await.whole().await
 }
 
+/// One call to any service of loopback.
+pub(crate) async fn call(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: String,
+) -> Reply {
+    send(address, request(method, path, headers, body)).await
+}
+
 struct AbortOnDrop(Option<JoinHandle<()>>);
 
 impl AbortOnDrop {

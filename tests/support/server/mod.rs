@@ -2,7 +2,7 @@
 //!
 //! `cargo build --examples` makes the binary; `cargo test` and `cargo nextest run` without a filter do so too.
 
-mod client;
+pub(crate) mod client;
 mod repository;
 mod running;
 mod site;

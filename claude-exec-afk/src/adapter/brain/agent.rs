@@ -39,7 +39,7 @@ pub struct BrainAgent {
     executor: Arc<dyn Executor>,
     config: BrainConfig,
     trees: Trees,
-    records: Records,
+    pub(super) records: Records,
     slots: Mutex<HashMap<RunId, Arc<Slot>>>,
 }
 
@@ -95,6 +95,26 @@ impl BrainAgent {
             running.is_gone().await
         }))
         .await;
+    }
+
+    /// True when a turn runs in this process.
+    pub fn is_busy(&self) -> bool {
+        lock(&self.slots).values().any(|slot| slot.running().is_some())
+    }
+
+    /// Waits until no turn runs in this process.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost.
+    pub async fn until_idle(&self) {
+        loop {
+            let running = lock(&self.slots).values().find_map(|slot| slot.running());
+            match running {
+                Some(running) => running.until_gone().await,
+                None => return,
+            }
+        }
     }
 
     fn slot(&self, run: &RunId) -> Arc<Slot> {

@@ -115,9 +115,14 @@ impl Slot {
 impl Running {
     /// Waits until nothing of the turn runs any more; false when that takes too long.
     pub(super) async fn is_gone(&self) -> bool {
+        tokio::time::timeout(END_LIMIT, self.until_gone()).await.is_ok()
+    }
+
+    /// Waits until nothing of the turn runs any more.
+    pub(super) async fn until_gone(&self) {
+        // The sender is here, so it is never gone.
         let mut ended = self.ended.subscribe();
-        let gone = tokio::time::timeout(END_LIMIT, ended.wait_for(|ended| *ended)).await;
-        matches!(gone, Ok(Ok(_)))
+        let _ended = ended.wait_for(|ended| *ended).await;
     }
 
     /// How long there has been no sign of life, and whether it waits for an answer.
@@ -144,7 +149,10 @@ impl Running {
         let mut outcome: Option<Box<Outcome>> = None;
         let mut failure = "it ended without a word".to_owned();
         while let Some(event) = turn.next().await {
-            self.hear(&event);
+            if self.hear(&event) {
+                let evidence = self.evidence();
+                write(records, run, |record| record.evidence = evidence.clone()).await;
+            }
             match event {
                 Event::Session(session) => {
                     if let Some(begun) = begun.take() {
@@ -165,7 +173,6 @@ impl Running {
                 _ => {}
             }
         }
-        let evidence = self.evidence();
         let Some(begun) = begun.take() else {
             if let Some(outcome) = outcome.as_ref().filter(|outcome| !outcome.is_success()) {
                 failure = outcome.error_message();
@@ -173,11 +180,7 @@ impl Running {
             if outcome.as_ref().is_none_or(|outcome| !outcome.is_success()) {
                 tracing::warn!(%run, turn = self.number, failure, "a turn of the agent failed");
             }
-            return write(records, run, |record| {
-                record.evidence = evidence.clone();
-                record.end(outcome.as_deref());
-            })
-            .await;
+            return write(records, run, |record| record.end(outcome.as_deref())).await;
         };
         // The model was never asked: it has cost nothing.
         write(records, run, |record| record.open = false).await;
@@ -192,17 +195,18 @@ impl Running {
         let _left = begun.send(Err(why));
     }
 
-    fn hear(&self, event: &Event) {
+    /// Notes an event; true when it has proved something, which must survive this process.
+    fn hear(&self, event: &Event) -> bool {
         let at = self.started.elapsed();
         let mut watched = lock(&self.watched);
         watched.pulse.hear(event, at);
-        watched.proofs.hear(event);
         match event {
             // Nobody is there to answer.
             Event::ControlRequest(_) => watched.asking = true,
             Event::ControlCancel(_) => watched.asking = false,
             _ => {}
         }
+        watched.proofs.hear(event)
     }
 }
 

@@ -237,19 +237,25 @@ async fn an_interrupt_means_one_turn_and_the_session_goes_on() {
 #[tokio::test]
 async fn a_run_that_died_with_its_process_is_resumed_in_its_worktree() {
     let bench = Bench::new(|said| match said.text.ends_with("go on") {
-        false => Answer::text("working").hang(),
+        false => bash("a", "cargo test", "Exit code 101\nFAILED", true)
+            .into_iter()
+            .fold(Answer::text("working"), Answer::line)
+            .hang(),
         true => Answer::text("done"),
     });
     let agent = bench.agent().await;
     started(&agent).await;
     std::fs::write(bench.tree().join("half"), "done").unwrap();
+    while agent.records.get(&run(1)).await.unwrap().unwrap().evidence.red.is_none() {
+        tokio::task::yield_now().await;
+    }
     // As kill -9 does it: no end is written down.
     drop(agent);
     bench.cli.kill_all();
     let agent = bench.agent().await;
     let session = seen(&agent).await;
     assert_eq!((session.turns, session.activity, session.unpriced), (1, Activity::Failed, 1));
-    assert!(session.work.known().is_some(), "half of the work is there");
+    assert!(session.work.known().is_some() && session.evidence.red.is_some(), "half of the work is there");
     assert_eq!(agent.turn(&turn(2, "go on"), Permit::fixed(true)).await.unwrap(), Accepted::Begun);
     assert_eq!(ended(&agent).await.activity, Activity::Idle);
     assert!(bench.tree().join("half").exists());

@@ -21,6 +21,9 @@ const FETCH_LIMIT: Duration = Duration::from_secs(60);
 const LOCAL_LIMIT: Duration = Duration::from_secs(20);
 /// Changed files that a digest looks at.
 const FILES: usize = 10_000;
+/// Worktrees of a repository that are kept for whoever wants to see what runs have left: runs in one repository are one
+/// after another, so none but the newest is in use.
+const KEPT: usize = 50;
 /// Says in a clone's own configuration that it is whole.
 const WHOLE: &str = "afk.whole";
 
@@ -58,6 +61,9 @@ impl Trees {
     }
 
     async fn make(&self, path: &Path, task: &Task) -> Result<()> {
+        if let Err(error) = forget_oldest(path, KEPT) {
+            tracing::warn!(path = %path.display(), %error, "old worktrees cannot be removed");
+        }
         // A clone that was cut off.
         empty(path).map_err(|error| unavailable("clearing it", &error))?;
         let url = self.config.address.of(&task.issue.repo);
@@ -146,6 +152,22 @@ fn unavailable(step: &str, error: &std::io::Error) -> Error {
     Error::unavailable("the worktree", format_args!("{step}: {error}"), None)
 }
 
+/// Removes the oldest of the directories beside `path`, such that no more than `kept` of all are left.
+fn forget_oldest(path: &Path, kept: usize) -> std::io::Result<()> {
+    let mut all = Vec::new();
+    for entry in fs::read_dir(path.parent().unwrap_or(path))? {
+        let entry = entry?;
+        if entry.path() != path {
+            all.push((entry.metadata()?.modified()?, entry.path()));
+        }
+    }
+    all.sort();
+    for (_, oldest) in all.iter().take((all.len() + 1).saturating_sub(kept)) {
+        fs::remove_dir_all(oldest)?;
+    }
+    Ok(())
+}
+
 fn empty(path: &Path) -> std::io::Result<()> {
     for entry in fs::read_dir(path)? {
         let entry = entry?;
@@ -156,4 +178,29 @@ fn empty(path: &Path) -> std::io::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_worktrees_are_forgotten_and_never_the_one_in_use() {
+        let dir = tempfile::tempdir().unwrap();
+        for (age, name) in [(50, "issue-3"), (10, "issue-1"), (30, "issue-2"), (90, "issue-4")] {
+            fs::create_dir_all(dir.path().join(name).join("sub")).unwrap();
+            let time = std::time::SystemTime::now() - Duration::from_secs(age);
+            fs::File::open(dir.path().join(name)).unwrap().set_modified(time).unwrap();
+        }
+        let left = || {
+            let names = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name());
+            let mut names: Vec<_> = names.map(|name| name.into_string().unwrap()).collect();
+            names.sort();
+            names
+        };
+        forget_oldest(&dir.path().join("issue-4"), 4).unwrap();
+        assert_eq!(left().len(), 4);
+        forget_oldest(&dir.path().join("issue-4"), 3).unwrap();
+        assert_eq!(left(), ["issue-1", "issue-2", "issue-4"]);
+    }
 }

@@ -9,8 +9,10 @@
 //! GitHub does not tell, or not to this token, is unknown and holds an issue back, with the reason.
 
 mod ci;
+mod deploy;
 mod service;
 mod tracker;
 mod wire;
 
+pub use deploy::GitHubDeployments;
 pub use service::GitHub;

@@ -148,7 +148,7 @@ mod tests {
     fn what_a_turn_does_not_set_is_as_the_session_has_it() {
         let base = [(NO_THINKING, "1"), (EXTRA_BODY, r#"{"top_k":3,"temperature":0.5}"#)];
         let none = TurnOptions::new();
-        assert_eq!(env(&none, &base), ["", r#"{"temperature":0.5,"top_k":3}"#, "1", ""]);
+        assert_eq!(env(&none, &base), ["", r#"{"top_k":3,"temperature":0.5}"#, "1", ""]);
         assert_eq!(env(&none, &[]), ["", "", "", ""]);
         let all = TurnOptions::new()
             .max_tokens(66)
@@ -156,7 +156,7 @@ mod tests {
             .stop(["YY"])
             .thinking(true)
             .effort(Effort::Low);
-        let body = r#"{"stop_sequences":["YY"],"temperature":0.25,"top_k":3}"#;
+        let body = r#"{"top_k":3,"temperature":0.25,"stop_sequences":["YY"]}"#;
         assert_eq!(env(&all, &base), ["66", body, "", "low"]);
     }
 
