@@ -38,8 +38,8 @@ install_forge() {
         tar -xzf "$target"/octokit-openapi-*.tgz -C "$target" package/generated/api.github.com.json
         part "$target/package/generated/api.github.com.json" "$target/github.json" /user "$repo=" "$repo"/{issues,labels,collaborators,commits,check-runs,actions/runs,branches,rules,deployments,statuses}
         rm -r "$target/package" "$target"/octokit-openapi-*.tgz
-        part "$(crate_file "$forgejo_openapi" swagger.v1.json)" "$target/forgejo.json" /user "$repo"
-        part "$(crate_file "$gitea_openapi" swagger.json)" "$target/gitea.json" /user "$repo"
+        part "$(crate_file "$forgejo_openapi" swagger.v1.json)" "$target/forgejo.json" /user "$repo" '/orgs/{org}/labels'
+        part "$(crate_file "$gitea_openapi" swagger.json)" "$target/gitea.json" /user "$repo" '/orgs/{org}/labels'
         touch "$target/complete"
     fi
     printf '%s\n' "$target"

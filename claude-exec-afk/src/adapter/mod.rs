@@ -3,6 +3,7 @@
 //! | | ports | feature |
 //! |---|---|---|
 //! | `brain` | [`Agent`](crate::port::Agent), on our own core | `brain` |
+//! | `Forgejo`, for Gitea too | [`Tracker`](crate::port::Tracker), [`Ci`](crate::port::Ci) | `http-adapters` |
 //! | `T3Agent` | [`Agent`](crate::port::Agent), on a T3 server | `http-adapters` |
 //! | `GitHub` | [`Tracker`](crate::port::Tracker), [`Ci`](crate::port::Ci) | `http-adapters` |
 //! | `GitHubDeployments` | [`Deploy`](crate::port::Deploy) | `http-adapters` |
@@ -27,6 +28,10 @@ mod deploy;
 #[cfg(feature = "http-adapters")]
 mod fold;
 #[cfg(feature = "http-adapters")]
+mod forge;
+#[cfg(feature = "http-adapters")]
+mod forgejo;
+#[cfg(feature = "http-adapters")]
 mod github;
 #[cfg(feature = "http-adapters")]
 mod history;
@@ -47,6 +52,8 @@ mod woodpecker;
 pub use bell::{LogBell, Ntfy, Slack, Webhook};
 #[cfg(feature = "command")]
 pub use deploy::CommandDeploy;
+#[cfg(feature = "http-adapters")]
+pub use forgejo::Forgejo;
 #[cfg(feature = "http-adapters")]
 pub use github::{GitHub, GitHubDeployments};
 #[cfg(feature = "http-adapters")]

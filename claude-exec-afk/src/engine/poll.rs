@@ -9,8 +9,8 @@ use super::limit::{call, look};
 use super::watch::REPOS_AT_ONCE;
 use super::{Engine, Explanation, Tick};
 use crate::error::{Error, Result};
-use crate::issue::Issue;
-use crate::names::{IssueKey, Repo};
+use crate::issue::{Issue, Labelling};
+use crate::names::{Digest, IssueKey, Repo};
 use crate::policy::{Gate, Plan, RepoView, World, plan};
 use crate::port::Listing;
 use crate::run::{Mode, Row};
@@ -190,13 +190,31 @@ impl Engine {
             Seen::Absent => return Err(Error::refused("the tracker", format_args!("{key} was deleted"))),
             Seen::Unknown(reason) => return Err(Error::unavailable("the tracker", reason, None)),
         };
-        // A tracker that cannot tell what the text was when it was labelled: what was seen first counts.
-        if let (Seen::Known(labelling), Seen::Known(text)) = (&mut issue.labelling, &issue.text)
-            && labelling.text.is_absent()
-        {
-            labelling.text = Seen::Known(self.ledger.first_sight(key, labelling.at, text).await?);
+        if let (Seen::Known(labelling), Seen::Known(text)) = (&mut issue.labelling, &issue.text) {
+            labelling.text = self.labelled_text(key, labelling, text).await?;
         }
         Ok(issue)
+    }
+
+    /// What the text was when it was labelled. A tracker may be able to tell right after the labelling and no more
+    /// later, so what it told, or what was seen first where it tells nothing, is kept.
+    async fn labelled_text(
+        &self,
+        key: &IssueKey,
+        labelling: &Labelling,
+        now: &Digest,
+    ) -> Result<Seen<Digest>> {
+        Ok(Seen::Known(match &labelling.text {
+            Seen::Known(text) => {
+                self.ledger.first_sight(key, labelling.at, text).await?;
+                text.clone()
+            }
+            Seen::Absent => self.ledger.first_sight(key, labelling.at, now).await?,
+            Seen::Unknown(reason) => match self.ledger.sighted(key, labelling.at).await? {
+                Some(text) => text,
+                None => return Ok(Seen::Unknown(reason.clone())),
+            },
+        }))
     }
 
     async fn view_of(&self, repo: &Repo) -> Result<RepoView> {

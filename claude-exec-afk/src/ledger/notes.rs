@@ -104,15 +104,22 @@ impl Ledger {
     ///
     /// When the store cannot be read or written.
     pub async fn first_sight(&self, issue: &IssueKey, labelled: u64, text: &Digest) -> Result<Digest> {
-        let key = issue.to_string();
-        if let Some((first, _)) = self.read::<FirstSight>(TEXTS, &key).await?
-            && first.labelled == labelled
-        {
-            return Ok(first.text);
+        if let Some(first) = self.sighted(issue, labelled).await? {
+            return Ok(first);
         }
         let first = FirstSight { labelled, text: text.clone() };
-        self.store.put(TEXTS, &key, encode(&first)?).await?;
+        self.store.put(TEXTS, &issue.to_string(), encode(&first)?).await?;
         Ok(first.text)
+    }
+
+    /// The text of an issue when a labelling was first seen; `None` when it has not been seen before.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be read.
+    pub async fn sighted(&self, issue: &IssueKey, labelled: u64) -> Result<Option<Digest>> {
+        let first = self.read::<FirstSight>(TEXTS, &issue.to_string()).await?;
+        Ok(first.filter(|(first, _)| first.labelled == labelled).map(|(first, _)| first.text))
     }
 
     /// Forgets the oldest runs beyond [`RUNS_KEPT`]; how many. What is busy, owes something, or is the last run of

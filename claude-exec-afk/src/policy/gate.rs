@@ -55,6 +55,8 @@ pub enum Gate {
     },
     /// Its text could not be read.
     TextUnknown(Reason),
+    /// Whether its text is the one that was labelled could not be found out.
+    LabelledTextUnknown(Reason),
     /// Its text is not the one that was labelled, and whoever changed it may not write to the repository.
     Edited,
     /// What it is blocked by could not be found out.
@@ -116,6 +118,9 @@ impl fmt::Display for Gate {
                 write!(f, "what {actor}, who put the ready label on, may do is undetermined: {reason}")
             }
             Self::TextUnknown(reason) => write!(f, "its text could not be read: {reason}"),
+            Self::LabelledTextUnknown(reason) => {
+                write!(f, "whether its text is the one that was labelled is unknown: {reason}")
+            }
             Self::Edited => f.write_str("its text was changed after it was labelled, by someone who may not write to the repository; label it again"),
             Self::BlockersUnknown(reason) => write!(f, "what blocks it is unknown: {reason}"),
             Self::BlockedBy(key) => write!(f, "it is blocked by {key}, which is not closed"),

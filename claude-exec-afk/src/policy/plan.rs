@@ -1,14 +1,15 @@
 //! The dispatch policy.
 
-use std::collections::btree_map::Entry;
+use std::cell::OnceCell;
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::Gate;
 use super::trust::trust;
 use crate::config::Config;
-use crate::issue::Issue;
-use crate::names::{IssueKey, Repo, RunId};
+use crate::issue::{Issue, Labelling};
+use crate::names::{Digest, IssueKey, Repo, RunId};
 use crate::run::{Claimed, Holder, Mode, Room, Row, Verdict};
 use crate::seen::Seen;
 
@@ -76,40 +77,39 @@ pub struct Held {
 /// 3. Of those, as many are claimed as there are places.
 pub fn plan(world: &World<'_>, config: &Config) -> Plan {
     let runs = Runs::new(world.runs);
-    let (issues, contradictory) = distinct(world.issues);
-    let circles = Circles(&issues);
+    let readings = readings(world.issues);
+    let circles = Circles { readings: &readings, by_key: OnceCell::new() };
     let mut plan = Plan::default();
-    let mut first: BTreeMap<&Repo, Claim> = BTreeMap::new();
-    let mut behind_others = Vec::new();
-    for (key, issue) in &issues {
-        let passed = if contradictory.contains(key) {
-            Err(Gate::Contradiction)
-        } else {
-            pass(issue, world, config, &runs, &circles)
-        };
-        let claim = match passed {
-            Ok(claimed) => Claim { key: (*key).clone(), priority: issue.priority(), claimed },
-            Err(gate) => {
-                plan.held.push(Held { key: (*key).clone(), gate });
-                continue;
-            }
-        };
-        match first.entry(&key.repo) {
-            Entry::Vacant(place) => {
-                place.insert(claim);
-            }
-            Entry::Occupied(mut place) => {
-                let behind =
-                    if urgency(&claim) < urgency(place.get()) { place.insert(claim).key } else { claim.key };
-                behind_others.push(behind);
+    for (repo, readings) in &readings {
+        let place = Place::new(repo, world, config, &runs);
+        let (from, mut passed) = (plan.held.len(), Vec::new());
+        for (issue, contradictory) in readings {
+            let gates = if *contradictory {
+                Err(Gate::Contradiction)
+            } else {
+                pass(issue, &place, world, config, &runs, &circles)
+            };
+            match gates {
+                Ok((labelling, text)) => passed.push((issue.priority(), *issue, labelling, text)),
+                Err(gate) => plan.held.push(Held { key: issue.key.clone(), gate }),
             }
         }
+        let first = passed.iter().min_by_key(|(priority, issue, ..)| (*priority, issue.key.number));
+        let Some(&(priority, first, labelling, text)) = first else { continue };
+        let behind = passed.iter().filter(|(_, issue, ..)| issue.key != first.key);
+        plan.held.extend(
+            behind
+                .map(|(_, issue, ..)| Held { key: issue.key.clone(), gate: Gate::Behind(first.key.clone()) }),
+        );
+        plan.held[from..].sort_by_key(|held| held.key.number);
+        let claimed = Claimed {
+            title: Arc::from(first.title.as_str()),
+            labeller: Arc::from(labelling.actor.as_str()),
+            text: text.clone(),
+            labelled: labelling.at,
+        };
+        plan.claims.push(Claim { key: first.key.clone(), priority, claimed });
     }
-    for key in behind_others {
-        let ahead = first.get(&key.repo).map_or_else(|| key.clone(), |claim| claim.key.clone());
-        plan.held.push(Held { key, gate: Gate::Behind(ahead) });
-    }
-    plan.claims = first.into_values().collect();
     plan.claims.sort_by(|a, b| urgency(a).cmp(&urgency(b)));
     let places = (config.max_running as usize).saturating_sub(runs.busy.len());
     for claim in plan.claims.split_off(places.min(plan.claims.len())) {
@@ -123,14 +123,29 @@ fn urgency(claim: &Claim) -> (u32, u64, &Repo) {
     (claim.priority, claim.key.number, &claim.key.repo)
 }
 
+/// What holds for all issues of a repository, found out once.
+struct Place<'a> {
+    allowed: bool,
+    busy: Option<&'a Row>,
+    view: Option<&'a RepoView>,
+}
+
+impl<'a> Place<'a> {
+    fn new(repo: &Repo, world: &World<'a>, config: &Config, runs: &Runs<'a>) -> Self {
+        let (allowed, busy) = (config.allowlist.contains(repo), runs.busy.get(repo).copied());
+        Self { allowed, busy, view: world.repos.get(repo) }
+    }
+}
+
 /// The gates that an issue must pass by itself.
-fn pass(
-    issue: &Issue,
+fn pass<'a>(
+    issue: &'a Issue,
+    place: &Place<'_>,
     world: &World<'_>,
     config: &Config,
     runs: &Runs<'_>,
     circles: &Circles<'_>,
-) -> Result<Claimed, Gate> {
+) -> Result<(&'a Labelling, &'a Digest), Gate> {
     let key = &issue.key;
     if config.kill_switch {
         return Err(Gate::KillSwitch);
@@ -138,7 +153,7 @@ fn pass(
     if !world.mode.may_start() {
         return Err(Gate::Mode(world.mode));
     }
-    if !config.allowlist.contains(&key.repo) {
+    if !place.allowed {
         return Err(Gate::NotAllowed);
     }
     if !issue.is_open() {
@@ -156,8 +171,7 @@ fn pass(
     {
         return Err(Gate::Quarantined { failures: *failures, error: error.clone() });
     }
-    let busy = runs.busy.get(&key.repo);
-    if let Some(row) = busy.filter(|row| row.issue == *key) {
+    if let Some(row) = place.busy.filter(|row| row.issue == *key) {
         return Err(Gate::Running(row.run.clone()));
     }
     let (labelling, text) = trust(issue)?;
@@ -182,7 +196,7 @@ fn pass(
         }
     }
     let unread = || Gate::TrunkUnknown("not read".into());
-    let view = world.repos.get(&key.repo).ok_or_else(unread)?;
+    let view = place.view.ok_or_else(unread)?;
     match &view.trunk {
         Seen::Unknown(reason) => return Err(Gate::TrunkUnknown(reason.clone())),
         Seen::Known(Verdict::Red { .. }) => return Err(Gate::TrunkRed),
@@ -194,7 +208,7 @@ fn pass(
     if view.room.repo_day == crate::Usd::ZERO {
         return Err(Gate::DayBudget);
     }
-    if let Some(row) = busy {
+    if let Some(row) = place.busy {
         return Err(Gate::RepoBusy(row.run.clone()));
     }
     match &view.holder {
@@ -204,35 +218,28 @@ fn pass(
         Seen::Known(holder) => return Err(Gate::LockedBy(holder.run.clone())),
         Seen::Unknown(reason) => return Err(Gate::LockUnknown(reason.clone())),
     }
-    Ok(Claimed {
-        title: Arc::from(issue.title.as_str()),
-        labeller: Arc::from(labelling.actor.as_str()),
-        text: text.clone(),
-        labelled: labelling.at,
-    })
+    Ok((labelling, text))
 }
 
-/// The issues by key, each once, the newest reading of it; and those of which two differ at the same time.
-fn distinct(issues: &[Issue]) -> (BTreeMap<&IssueKey, &Issue>, HashSet<&IssueKey>) {
-    let mut found: BTreeMap<&IssueKey, &Issue> = BTreeMap::new();
-    let mut contradictory = HashSet::new();
+/// The issues of each repository in order of their numbers, each once, the newest reading of it; and whether two
+/// readings of it differ at the same time.
+type Readings<'a> = BTreeMap<&'a Repo, Vec<(&'a Issue, bool)>>;
+
+fn readings(issues: &[Issue]) -> Readings<'_> {
+    // By repository first: numbers compare much faster than names.
+    let mut found: HashMap<&Repo, Vec<(&Issue, bool)>> = HashMap::new();
     for issue in issues {
-        match found.entry(&issue.key) {
-            Entry::Vacant(place) => {
-                place.insert(issue);
-            }
-            Entry::Occupied(mut place) => {
-                let known = *place.get();
-                if issue.updated > known.updated {
-                    contradictory.remove(&issue.key);
-                    place.insert(issue);
-                } else if issue.updated == known.updated && issue != known {
-                    contradictory.insert(&issue.key);
-                }
-            }
-        }
+        found.entry(&issue.key.repo).or_default().push((issue, false));
     }
-    (found, contradictory)
+    for readings in found.values_mut() {
+        readings.sort_by_key(|(issue, _)| (issue.key.number, Reverse(issue.updated)));
+        readings.dedup_by(|(next, _), (kept, contradictory)| {
+            let same = next.key.number == kept.key.number;
+            *contradictory |= same && next.updated == kept.updated && next != kept;
+            same
+        });
+    }
+    found.into_iter().collect()
 }
 
 /// The runs, by what they are asked for.
@@ -261,7 +268,10 @@ impl<'a> Runs<'a> {
 }
 
 /// Who blocks whom, as far as it was read.
-struct Circles<'a>(&'a BTreeMap<&'a IssueKey, &'a Issue>);
+struct Circles<'a> {
+    readings: &'a Readings<'a>,
+    by_key: OnceCell<HashMap<&'a IssueKey, &'a Issue>>,
+}
 
 impl Circles<'_> {
     /// An issue that blocks `key`, directly, and is itself blocked by it, over however many others.
@@ -283,7 +293,11 @@ impl Circles<'_> {
     }
 
     fn blockers<'b>(&'b self, key: &IssueKey) -> impl Iterator<Item = &'b IssueKey> {
-        let blockers = self.0.get(key).and_then(|issue| issue.blockers.known());
+        // Most plans hold no issue that is blocked, and need no such map.
+        let by_key = self.by_key.get_or_init(|| {
+            self.readings.values().flatten().map(|(issue, _)| (&issue.key, *issue)).collect()
+        });
+        let blockers = by_key.get(key).and_then(|issue| issue.blockers.known());
         let open = |blocker: &&crate::issue::Blocker| blocker.open.known() != Some(&false);
         blockers.into_iter().flatten().filter(open).map(|blocker| &blocker.key)
     }

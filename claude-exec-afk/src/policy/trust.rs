@@ -38,7 +38,7 @@ pub(super) fn trust(issue: &Issue) -> Result<(&Labelling, &Digest), Gate> {
         Seen::Known(labelled) => labelled != text,
         // The loop fills in what it saw first; before that, there is nothing to compare with.
         Seen::Absent => false,
-        Seen::Unknown(reason) => return Err(Gate::TextUnknown(reason.clone())),
+        Seen::Unknown(reason) => return Err(Gate::LabelledTextUnknown(reason.clone())),
     };
     let by_trusted = issue.editor.known().is_some_and(|editor| editor.is_trusted());
     if changed && !by_trusted { Err(Gate::Edited) } else { Ok((labelling, text)) }

@@ -1,7 +1,8 @@
 // The part of an OpenAPI description that the adapters use, so that the judge reads it in a second instead of twenty:
 //   node subset.mjs <description.json> <part.json> <path prefix>…
-// Paths that begin with a prefix, or are one that ends with `=`, and everything that they refer to. One thing is said otherwise: `nullable` beside
-// `oneOf` or `$ref`, which validators of JSON Schema do not know, as another alternative.
+// Paths that begin with a prefix, or are one that ends with `=`, and everything that they refer to. Two things are said
+// otherwise, since Prism does not know them: `nullable` beside `oneOf` or `$ref` is another alternative, and a base path
+// is part of each path.
 import { readFileSync, writeFileSync } from 'node:fs'
 
 const [from, to, ...prefixes] = process.argv.slice(2)
@@ -9,7 +10,10 @@ const whole = JSON.parse(readFileSync(from, 'utf8'))
 const starts = (path) => prefixes.some((prefix) => path === prefix.replace(/=$/, '') || path.startsWith(`${prefix}/`))
 const paths = Object.fromEntries(Object.entries(whole.paths).filter(([path]) => starts(path)))
 const at = (pointer) => pointer.split('/').slice(1).map((part) => part.replaceAll('~1', '/').replaceAll('~0', '~'))
-const part = { ...whole, paths }
+const base = whole.basePath ?? ''
+const placed = Object.fromEntries(Object.entries(paths).map(([path, item]) => [base + path, item]))
+const part = { ...whole, paths: placed }
+if (base) part.basePath = '/'
 const shared = ['components', 'definitions', 'parameters', 'responses', 'x-webhooks']
 for (const name of shared) delete part[name]
 

@@ -64,7 +64,7 @@ impl GitHub {
         match pages[0].status() {
             // "No commit found for SHA".
             422 => return Ok(None),
-            404 => return Err(hidden(&format!("commit {sha} of {repo}"))),
+            404 => return Err(hidden(format_args!("commit {sha} of {repo}"))),
             _ => {}
         }
         let mut checks = Vec::new();
@@ -168,7 +168,7 @@ impl GitHub {
         }
         let answer = self.client.send(&call(Call::get(format!("/repos/{repo}"))).conditional()).await?;
         if answer.status() == 404 {
-            return Err(hidden(repo.as_str()));
+            return Err(hidden(repo));
         }
         Ok(answer.ok()?.json::<wire::Repository>()?.default_branch)
     }
@@ -177,7 +177,7 @@ impl GitHub {
         let path = format!("/repos/{repo}/branches/{}", segment(branch));
         let answer = self.client.send(&call(Call::get(path)).conditional()).await?;
         if answer.status() == 404 {
-            return Err(hidden(&format!("branch {branch} of {repo}")));
+            return Err(hidden(format_args!("branch {branch} of {repo}")));
         }
         answer.ok()?.json()
     }

@@ -10,6 +10,7 @@ use tokio::sync::OnceCell;
 
 use super::wire;
 use crate::adapter::Token;
+use crate::adapter::forge::{self, Forge};
 use crate::adapter::http::{Call, Client, Scheme, segment};
 use crate::error::{Error, Result};
 use crate::issue::Permission;
@@ -50,10 +51,8 @@ impl GitHub {
     /// When `url`, whose setting is `AFK_TRACKER_URL`, is no address, or has a password in it.
     pub fn new(url: &str, token: Token) -> Result<Self> {
         let client = Client::new("GitHub", "AFK_TRACKER_URL", url, Some(token), Scheme::Bearer)?;
-        let mut headers = HeaderMap::new();
-        headers.insert(HeaderName::from_static("x-github-api-version"), HeaderValue::from_static(VERSION));
         Ok(Self {
-            client: client.with(headers, PACE),
+            client: client.with(headers(), PACE),
             ready_label: crate::Config::default().ready_label,
             branch: None,
             required: Vec::new(),
@@ -95,6 +94,14 @@ impl GitHub {
         self
     }
 
+    /// The least time between two changes. Default: a second, as GitHub asks for; an Enterprise Server of one's own may
+    /// be content with less.
+    #[must_use]
+    pub fn pace(mut self, time: Duration) -> Self {
+        self.client = self.client.with(headers(), time);
+        self
+    }
+
     /// How long nothing new must have come before a commit is green of which nobody said what is required.
     /// Default: 30 seconds.
     #[must_use]
@@ -102,9 +109,12 @@ impl GitHub {
         self.settle = time;
         self
     }
+}
 
-    /// What `login` may do in a repository; unknown when this token may not ask.
-    pub(super) async fn permission(&self, repo: &Repo, login: &str) -> Seen<Permission> {
+impl Forge for GitHub {
+    const NAME: &'static str = "GitHub";
+
+    async fn permission(&self, repo: &Repo, login: &str) -> Seen<Permission> {
         let looked = async {
             let path = format!("/repos/{repo}/collaborators/{}/permission", segment(login));
             let answer = self.client.send(&call(Call::get(path)).conditional()).await?;
@@ -129,8 +139,7 @@ impl GitHub {
         looked.into()
     }
 
-    /// The account's own login.
-    pub(super) async fn own_login(&self) -> Result<&str> {
+    async fn own_login(&self) -> Result<&str> {
         let login = self.login.get_or_try_init(|| async {
             let answer = self.client.send(&call(Call::get("/user"))).await?;
             if answer.status() == 403 {
@@ -141,6 +150,24 @@ impl GitHub {
         });
         login.await.map(String::as_str)
     }
+
+    async fn is_open(&self, key: &IssueKey) -> Seen<bool> {
+        let looked = async {
+            let path = format!("/repos/{}/issues/{}", key.repo, key.number);
+            let answer = self.client.send(&call(Call::get(path)).conditional()).await?;
+            if matches!(answer.status(), 404 | 410) {
+                return Ok(None);
+            }
+            Ok(Some(answer.ok()?.json::<wire::Issue>()?.state == "open"))
+        };
+        let looked: Result<Option<bool>> = looked.await;
+        looked.into()
+    }
+}
+
+fn headers() -> HeaderMap {
+    let version = (HeaderName::from_static("x-github-api-version"), HeaderValue::from_static(VERSION));
+    [version].into_iter().collect()
 }
 
 /// A request with GitHub's own media type.
@@ -148,9 +175,9 @@ pub(super) fn call(call: Call) -> Call {
     call.header(header::ACCEPT, HeaderValue::from_static("application/vnd.github+json"))
 }
 
-/// That something is not there for this token: gone, or not to be seen. Nothing follows from that.
-pub(super) fn hidden(what: &str) -> Error {
-    Error::unavailable("GitHub", format_args!("404: {what} is gone, or this token may not see it"), None)
+/// That something is not there for this token: gone, or not to be seen.
+pub(super) fn hidden(what: impl fmt::Display) -> Error {
+    forge::hidden(GitHub::NAME, what)
 }
 
 pub(super) fn held<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {

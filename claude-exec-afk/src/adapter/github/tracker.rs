@@ -6,17 +6,14 @@ use serde_json::json;
 
 use super::service::{GitHub, call, held, hidden};
 use super::wire;
-use crate::adapter::history::{LabelEvent, last_labelling, least_editor, text_when_labelled};
-use crate::adapter::http::{Call, segment, whole};
-use crate::adapter::mentions;
+use crate::adapter::forge::{self, Forge, confirm};
+use crate::adapter::history::{LabelEvent, least_editor};
+use crate::adapter::http::{Answer, Call, segment, whole};
 use crate::error::{Error, Result};
-use crate::issue::{Blocker, Issue, IssueState, Labelling, Permission};
+use crate::issue::{Blocker, Issue, IssueState, Permission};
 use crate::names::{Digest, IssueKey, Repo};
 use crate::port::{IssueText, LabelChange, Listing, Tracker};
 use crate::seen::Seen;
-
-/// The most blockers of one issue that are looked at, each with a request: more are unknown, which holds it.
-const BLOCKERS: usize = 20;
 
 impl GitHub {
     async fn list(&self, repo: &Repo) -> Result<Listing> {
@@ -28,7 +25,7 @@ impl GitHub {
             .query("per_page", "100");
         let pages = self.client.pages(&call(list).conditional()).await?;
         if pages[0].status() == 404 {
-            return Err(hidden(repo.as_str()));
+            return Err(hidden(repo));
         }
         let etags: Vec<String> =
             pages.iter().filter_map(|page| page.header("etag").map(str::to_owned)).collect();
@@ -49,7 +46,7 @@ impl GitHub {
         let answer = self.client.send(&call(Call::get(at(key))).conditional()).await?;
         match answer.status() {
             410 => return Ok(None),
-            404 => return Err(hidden(&key.to_string())),
+            404 => return Err(hidden(key)),
             _ => {}
         }
         let issue: wire::Issue = answer.ok()?.json()?;
@@ -80,7 +77,10 @@ impl GitHub {
         };
         issue.editor = least_editor(&author);
         issue.labelling = match &events {
-            Ok(events) => self.labelling(&issue, events, &author).await,
+            Ok(events) => {
+                let labellings: Vec<LabelEvent> = events.iter().filter_map(label_event).collect();
+                forge::labelling(self, &self.ready_label, &issue, &labellings, &author).await
+            }
             Err(error) => Seen::unknown(error),
         };
         if !issue.is_open() {
@@ -88,30 +88,6 @@ impl GitHub {
         }
         issue.blockers = self.blockers(key, &body).await.map(Some).into();
         Ok(Some(issue))
-    }
-
-    /// Who put the ready label on, and what they may do.
-    async fn labelling(
-        &self,
-        issue: &Issue,
-        events: &[wire::Event],
-        author: &Seen<Permission>,
-    ) -> Seen<Labelling> {
-        if !issue.has(&self.ready_label) {
-            return Seen::Absent;
-        }
-        let events: Vec<LabelEvent> = events.iter().filter_map(label_event).collect();
-        let Some(event) = last_labelling(&events, &self.ready_label) else {
-            return Seen::unknown("GitHub tells no event of the ready label being put on");
-        };
-        let permission = match self.own_login().await {
-            // The loop must not authorise itself.
-            Ok(own) if own.eq_ignore_ascii_case(&event.actor) => Seen::Known(Permission::None),
-            Ok(_) => self.permission(&issue.key.repo, &event.actor).await,
-            Err(error) => Seen::unknown(error),
-        };
-        let text = text_when_labelled(event.at, issue.updated, &issue.text, author);
-        Seen::Known(Labelling { actor: event.actor.clone(), at: event.at, permission, text })
     }
 
     /// Who closed it: a commit, or the loop's own account, which is no person; or a person.
@@ -138,29 +114,7 @@ impl GitHub {
             let open = Seen::Known(issue.state == "open");
             blockers.push(Blocker { key: IssueKey::new(repo, issue.number), open });
         }
-        let mut named = mentions::blockers(&key.repo, body);
-        named.retain(|named| named != key && !blockers.iter().any(|blocker| blocker.key == *named));
-        if named.len() > BLOCKERS {
-            let reason = format!("its text names more than {BLOCKERS} blockers");
-            return Err(Error::unavailable("GitHub", reason, None));
-        }
-        for key in named {
-            let open = self.is_open(&key).await;
-            blockers.push(Blocker { key, open });
-        }
-        Ok(blockers)
-    }
-
-    async fn is_open(&self, key: &IssueKey) -> Seen<bool> {
-        let looked = async {
-            let answer = self.client.send(&call(Call::get(at(key))).conditional()).await?;
-            if matches!(answer.status(), 404 | 410) {
-                return Ok(None);
-            }
-            Ok(Some(answer.ok()?.json::<wire::Issue>()?.state == "open"))
-        };
-        let looked: Result<Option<bool>> = looked.await;
-        looked.into()
+        forge::blockers(self, key, body, blockers).await
     }
 
     async fn relabel(&self, key: &IssueKey, change: &LabelChange) -> Result<()> {
@@ -184,19 +138,7 @@ impl GitHub {
                 None => return Err(Error::refused("GitHub", format_args!("{key} was deleted"))),
             },
         };
-        // Without push access labels are dropped in silence (T9).
-        let has = |label: &String| labels.iter().any(|name| name == label);
-        if let Some(label) = change.add.iter().find(|label| !has(label)) {
-            let reason =
-                format!("the label `{label}` was not put on; may this account push, and is it spelt so?");
-            return Err(Error::refused("GitHub", reason));
-        }
-        match change.remove.iter().find(|label| has(label)) {
-            Some(label) => {
-                Err(Error::refused("GitHub", format_args!("the label `{label}` was not taken off")))
-            }
-            None => Ok(()),
-        }
+        confirm("GitHub", change, &labels)
     }
 
     async fn keep_comment(&self, key: &IssueKey, marker: &str, body: &str) -> Result<()> {
@@ -238,7 +180,7 @@ impl GitHub {
         let list = Call::get(format!("{}/comments", at(key))).query("per_page", "100");
         let pages = self.client.pages(&call(list)).await?;
         if pages[0].status() == 404 {
-            return Err(hidden(&key.to_string()));
+            return Err(hidden(key));
         }
         let ours = whole::<wire::Comment>(&pages)?.into_iter().filter(|comment| {
             let by = comment.user.as_ref().is_some_and(|user| user.login.eq_ignore_ascii_case(own));
@@ -271,8 +213,8 @@ fn at(key: &IssueKey) -> String {
 }
 
 /// A 404 to a change: the token may have lost its access for a while, so it is tried again.
-fn gone(answer: crate::adapter::http::Answer, key: &IssueKey) -> Result<crate::adapter::http::Answer> {
-    if answer.status() == 404 { Err(hidden(&key.to_string())) } else { Ok(answer) }
+fn gone(answer: Answer, key: &IssueKey) -> Result<Answer> {
+    if answer.status() == 404 { Err(hidden(key)) } else { Ok(answer) }
 }
 
 fn ends_with(url: &str, repo: &Repo) -> bool {

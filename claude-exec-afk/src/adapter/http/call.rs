@@ -65,6 +65,14 @@ impl Call {
         Self::new(Method::DELETE, path)
     }
 
+    /// The same below `place`.
+    pub(crate) fn below(mut self, place: &str) -> Self {
+        if let Target::Path(path, _) = &mut self.target {
+            path.insert_str(0, place);
+        }
+        self
+    }
+
     pub(crate) fn query(mut self, name: &'static str, value: impl Into<String>) -> Self {
         if let Target::Path(_, query) = &mut self.target {
             query.push((name, value.into()));
@@ -139,12 +147,16 @@ impl Answer {
         self.headers.get(name)?.to_str().ok()
     }
 
+    /// True when the service names a next page.
+    pub(crate) fn has_next(&self) -> bool {
+        self.next.is_some()
+    }
+
     /// The service's own time when it answered, in milliseconds since 1970.
     pub(crate) fn date(&self) -> Option<u64> {
         self.date
     }
 
-    #[allow(dead_code, reason = "for answers that are no JSON")]
     pub(crate) fn bytes(&self) -> &Bytes {
         &self.body
     }

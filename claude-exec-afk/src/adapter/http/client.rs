@@ -36,7 +36,6 @@ pub(crate) enum Scheme {
     /// `Bearer …`
     Bearer,
     /// `token …`: Forgejo's and Gitea's own.
-    #[allow(dead_code, reason = "the first that use it are being built")]
     Token,
 }
 
