@@ -6,6 +6,7 @@ mod suite {
     mod afk;
     mod afk_agent;
     mod afk_loop;
+    mod async_openai;
     mod brain;
     mod breakglass;
     mod breakglass_page;
@@ -15,6 +16,7 @@ mod suite {
     mod execute;
     mod fake_claude;
     mod isolation;
+    mod key_limits;
     mod layering;
     mod live;
     mod metrics;

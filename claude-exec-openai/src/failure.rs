@@ -191,13 +191,15 @@ fn is_too_long(words: &str) -> bool {
 /// Tells a rate-limited caller when the account's limit resets; any other error is left alone.
 pub(crate) fn with_reset(mut error: ApiError, resets_at: Option<u64>, now: u64) -> ApiError {
     if let (Some("rate_limit_exceeded"), Some(resets_at)) = (error.code, resets_at) {
-        let seconds = resets_at.saturating_sub(now).max(1);
-        error.retry_after = Some(seconds);
-        if seconds > LONGEST_OBEYED {
-            error.should_retry = Some(false);
-        }
+        error = worth_a_retry(error, resets_at.saturating_sub(now));
     }
     error
+}
+
+/// Says in how many seconds a retry makes sense, or that it is not worth the wait.
+pub(crate) fn worth_a_retry(error: ApiError, seconds: u64) -> ApiError {
+    let error = error.retry_after(seconds.max(1));
+    if seconds > LONGEST_OBEYED { error.final_answer() } else { error }
 }
 
 #[cfg(test)]

@@ -36,7 +36,7 @@
 //! All three are read into one [`Request`] and written from one stream of [`Step`]s. Beside them there are
 //! `GET` and `DELETE /v1/responses/{id}`, `GET /v1/responses/{id}/input_items` (what it was made from) and
 //! `POST /v1/responses/{id}/cancel` (which ends one that is being made, by its id), and `GET /v1/models` and `/v1/models/{id}`. `POST /v1/messages/count_tokens` is refused: the CLI
-//! has no count.
+//! has no count. `GET /v1/usage` tells a key what it has used and may ([`quota::usage_json`]).
 //!
 //! # Fields
 //!
@@ -72,6 +72,11 @@
 //! [bounded time](OpenAiBuilder::parking); the request that brings them lets it go on. Who comes later, or with other
 //! words too, finds the conversation replayed, calls and results as what they are. The CLI's own tools stay off.
 //!
+//! # Limits of keys
+//!
+//! With a [ledger](OpenAiBuilder::ledger), each key has the models, the turns at a time, and the requests and dollars of a
+//! day that its [limits](quota::KeyLimits) say: [`quota`] has what is counted when.
+//!
 //! # Errors
 //!
 //! Always OpenAI's object, below `/v1/messages` Anthropic's, whose status is the true one as long as none has been sent; the tables are on
@@ -103,6 +108,7 @@ pub mod messages;
 mod models;
 mod plan;
 mod prompt;
+pub mod quota;
 mod read;
 mod relay;
 mod request;
@@ -136,7 +142,7 @@ pub use request::Request;
 pub use sampling::{Reasoning, Sampling};
 pub use schema::{MAX_SCHEMA_BYTES, OutputFormat, Schema};
 #[cfg(feature = "http")]
-pub use shell::{IGNORED, OpenAi, OpenAiBuilder, STRICT, refusal};
+pub use shell::{AnswerEnd, IGNORED, OpenAi, OpenAiBuilder, STRICT, refusal};
 pub use stamp::Stamp;
 pub use tool::{MAX_TOOLS, ToolChoice, ToolDefinition};
 pub use usage::{CompletionTokens, PromptTokens, TokenUsage};

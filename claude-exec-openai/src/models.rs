@@ -255,6 +255,13 @@ impl Models {
         self.list.iter()
     }
 
+    /// The models of this list whose names `keep` takes. The default stays what it is, in the list or not.
+    #[must_use]
+    pub fn filtered(&self, keep: impl Fn(&str) -> bool) -> Self {
+        let list = self.list.iter().filter(|model| keep(model.name())).cloned().collect();
+        Self { list, default: self.default.clone() }
+    }
+
     /// Finds the model of a request.
     ///
     /// # Errors

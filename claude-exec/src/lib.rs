@@ -67,15 +67,21 @@ pub mod http;
 pub mod invocation;
 #[cfg(feature = "jobs")]
 pub mod jobs;
+mod money;
 pub mod protocol;
 #[cfg(feature = "store")]
 pub mod store;
 mod text;
 #[cfg(feature = "runtime")]
 mod time;
+#[cfg(any(feature = "http", feature = "jobs"))]
+mod timestamp;
 
 pub use error::{Error, Result};
 pub use invocation::Invocation;
+pub use money::Usd;
+#[cfg(any(feature = "http", feature = "jobs"))]
+pub use timestamp::{NotATimestamp, Timestamp};
 
 /// The README's example has to compile.
 #[cfg(all(doctest, feature = "local", feature = "store"))]

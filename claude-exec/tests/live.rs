@@ -113,6 +113,11 @@ async fn an_interrupt_ends_the_turn_and_not_the_process() {
     assert_eq!(first_text(&mut turn).await, "half ");
     let old = turn.handle();
     turn.interrupt();
+    assert!(matches!(turn.next().await, Some(Event::Cancelled)));
+    // Its last word is said; what it has cost is told all the same.
+    let Some(Event::Late(account)) = turn.next().await else { panic!("the CLI's account") };
+    assert_eq!((account.is_success(), account.cost_usd), (false, Some(0.0)));
+    assert!(matches!(turn.next().await, Some(Event::TurnEnd)));
     let (outcome, session) = turn.finish().await;
     assert!(outcome.unwrap_err().is_stopped());
 

@@ -14,7 +14,8 @@ use claude_exec::invocation::Deadlines;
 use claude_exec::jobs::{Gate, Registry, RegistryConfig, Workspaces, WorkspacesConfig};
 use claude_exec::store::{Embedded, Store};
 use claude_exec::{Error, Invocation, cli};
-use claude_exec_openai::{Model, OpenAi};
+use claude_exec_openai::quota::Ledger;
+use claude_exec_openai::{Model, OpenAi, OpenAiBuilder};
 use futures::FutureExt;
 
 use crate::config::{Base, Config, Refused};
@@ -44,6 +45,7 @@ pub struct App {
     pub fleet: Fleet,
     pub gate: Gate,
     pub openai: OpenAi,
+    pub ledger: Ledger,
     pub registry: Registry,
     /// Why no job is taken, when none is.
     pub no_jobs: Option<&'static str>,
@@ -92,16 +94,21 @@ impl App {
             .spares_per_key(config.pool_spares)
             .build()
             .map_err(|error| refuse("POOL_PROCESSES", error.to_string()))?;
-        let openai = mount_openai(&config, &fleet, &gate, &pool, workspaces.clone(), no_jobs, store.clone())?;
+        let ledger = Ledger::open(store.clone(), config.limits.clone()).await;
+        let ledger = ledger.map_err(|error| refuse("STATE_DIR", error.to_string()))?;
+        let endpoint = OpenAi::builder(fleet.clone(), gate.clone());
+        let endpoint = endpoint.pool(pool.clone()).store(store.clone()).ledger(ledger.clone());
+        let openai = mount_openai(&config, endpoint, workspaces.clone(), no_jobs)?;
         use_cli(&openai, version).await;
         let brain = open_brain(&config, pool.clone(), store.clone(), talks)?;
-        let metrics = Arc::new(Metrics::new(pool));
+        let metrics = Arc::new(Metrics::new(pool, ledger.clone()));
         let runner = execute::runner(&config, fleet.clone(), workspaces, metrics.clone());
         let settings = RegistryConfig::new().ttl(config.job_ttl);
         let registry = Registry::open(store.clone(), gate.clone(), runner, settings).await;
         let registry = registry.map_err(|error| refuse("STATE_DIR", error.to_string()))?;
         Ok(Self {
             openai,
+            ledger,
             registry,
             no_jobs,
             brain,
@@ -194,12 +201,9 @@ async fn use_cli(openai: &OpenAi, version: CliVersion) {
 
 fn mount_openai(
     config: &Config,
-    fleet: &Fleet,
-    gate: &Gate,
-    pool: &Pool,
+    endpoint: OpenAiBuilder,
     workspaces: Workspaces,
     closed: Option<&'static str>,
-    store: Arc<dyn Store>,
 ) -> Result<OpenAi, Refused> {
     let agents = config.models.iter().any(Model::is_agent);
     if let Some(reason) = closed.filter(|_| agents) {
@@ -208,19 +212,20 @@ fn mount_openai(
     let chats = config.state_dir.join("chats");
     make_dir("STATE_DIR", &chats)?;
     let program = config.claude.clone();
-    OpenAi::builder(fleet.clone(), gate.clone())
+    endpoint
         .keyring(config.keyring.clone())
         .models(config.models.clone())
         .workspaces(workspaces)
-        .store(store)
-        .pool(pool.clone())
         .parking((config.pool_processes / 2).max(1), PARKING_LIMIT)
         .body_limit(BodyLimit::default().bytes(config.max_body_bytes))
         .deadlines(Deadlines::within(config.conversational_timeout))
         .queue_limit(config.conversational_timeout.min(config.queue_timeout))
         .prepare(move |turn| turn.program(program.clone()).cwd(&chats))
         .build()
-        .map_err(|error| refuse("AGENT_MODELS", error.to_string()))
+        .map_err(|error| match error.field() {
+            Some("ledger") => refuse("API_KEYS_FILE", error.to_string()),
+            _ => refuse("AGENT_MODELS", error.to_string()),
+        })
 }
 
 async fn check_cli(executor: &dyn Executor, config: &Config) -> Result<CliVersion, Refused> {

@@ -31,9 +31,16 @@ pub struct Args {
     pub listen: SocketAddr,
 
     /// The bearer tokens: SECRET or NAME:SECRET, several separated by commas, each at least 32 bytes. Prefer
-    /// the environment: flags can be seen in the process list.
+    /// the environment: flags can be seen in the process list. These have no limits.
     #[arg(long, env = "API_BEARER_TOKEN", hide_env_values = true, value_name = "TOKENS")]
     pub api_bearer_token: Option<String>,
+
+    /// A file of keys known by their SHA-256, with what each may use, one a line: NAME, then fields of
+    /// models=A,B concurrent=N requests_per_day=N usd_per_day=USD expires=DAY sha256=HEX, all but the last one
+    /// optional. A line's limits hold for a key of the same name in API_BEARER_TOKEN too. Keys with limits start no
+    /// jobs.
+    #[arg(long, env = "API_KEYS_FILE", value_name = "FILE")]
+    pub api_keys_file: Option<OsString>,
 
     /// The Claude Code CLI.
     #[arg(long = "claude", env = "CLAUDE_BIN", default_value = "claude", value_name = "PATH")]

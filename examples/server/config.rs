@@ -1,5 +1,6 @@
 //! Flags into a checked configuration: pure, so that every refusal is in a table of tests.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
 use std::net::SocketAddr;
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use claude_exec::http::Keyring;
 use claude_exec::invocation::PermissionMode;
+use claude_exec_openai::quota::{KeyLimits, KeyTable, parse_keys};
 use claude_exec_openai::{AgentModel, Models};
 
 use crate::args::{Args, Role};
@@ -19,6 +21,8 @@ pub struct Config {
     pub listen: SocketAddr,
     pub demo: bool,
     pub keyring: Keyring,
+    /// What each key of the keyring may use.
+    pub limits: BTreeMap<String, KeyLimits>,
     pub claude: OsString,
     pub child_env: Vec<String>,
     pub base: Base,
@@ -86,10 +90,12 @@ impl Config {
             Role::Afk => return Err(refuse("--role", "`afk` has a configuration of its own")),
         }
         let token = args.api_bearer_token.as_deref().unwrap_or(if args.demo { demo_token } else { "" });
-        let keyring = Keyring::parse(token).map_err(|error| {
-            let shown = error.to_string();
-            refuse("API_BEARER_TOKEN", shown.strip_prefix("API_BEARER_TOKEN: ").unwrap_or(&shown))
-        })?;
+        let file = match args.api_keys_file {
+            Some(file) if !file.is_empty() => read("API_KEYS_FILE", file)?,
+            _ => String::new(),
+        };
+        let keys = parse_keys(["API_KEYS_FILE", "API_BEARER_TOKEN"], &file, token);
+        let KeyTable { keyring, limits, .. } = keys.map_err(|error| told(&error))?;
         let (jobs_dir, base) = if args.demo {
             (demo_dir.join("jobs"), Base::Nothing)
         } else {
@@ -118,6 +124,7 @@ impl Config {
             listen: args.listen,
             demo: args.demo,
             keyring,
+            limits,
             claude: args.claude,
             child_env: child_env(&args.child_env)?,
             base,
@@ -152,6 +159,19 @@ impl Config {
 
 pub fn refuse(name: &'static str, reason: impl Into<String>) -> Refused {
     Refused { name, reason: reason.into() }
+}
+
+/// What a crate refuses, under the name it gives.
+pub fn told(error: &claude_exec::Error) -> Refused {
+    let name = error.field().unwrap_or("configuration");
+    let text = error.to_string();
+    refuse(name, text.strip_prefix(&format!("{name}: ")).unwrap_or(&text))
+}
+
+/// The text of a file that is named by an absolute path.
+pub fn read(name: &'static str, file: OsString) -> Result<String, Refused> {
+    let path = absolute(name, file)?;
+    std::fs::read_to_string(&path).map_err(|error| refuse(name, format!("{}: {error}", path.display())))
 }
 
 pub fn number(name: &'static str, text: &str, least: u64, most: u64) -> Result<u64, Refused> {
@@ -266,6 +286,8 @@ mod tests {
             ("--write-stall-seconds=0", "WRITE_STALL_SECONDS: `0` is no whole number from 1 to 3600"),
             ("--max-connections=0", "MAX_CONNECTIONS: `0` is no whole number from 1 to 65536"),
             ("--max-body-bytes=1", "MAX_BODY_BYTES: `1` is no whole number from 1024 to 1073741824"),
+            ("--api-keys-file=keys", "API_KEYS_FILE: `keys` is no absolute path"),
+            ("--api-keys-file=/none", "API_KEYS_FILE: /none: No such file or directory (os error 2)"),
             ("--jobs-dir=jobs", "JOBS_DIR: `jobs` is no absolute path"),
             ("--agent-models=triage", "AGENT_MODELS: `triage` is not NAME=AGENT"),
             ("--jobs-dir=/workspace/infra/jobs", "JOBS_DIR: must not lie in WORKSPACE_DIR, nor hold it"),

@@ -102,6 +102,9 @@ async fn end(app: &App, connections: &Connections, mut phases: Phases) {
         () = tokio::time::sleep(FAREWELL) => tracing::warn!("connections were still open"),
         () = phases.reached(Phase::Killing) => {}
     }
+    if let Err(error) = app.ledger.flush().await {
+        tracing::error!(%error, "what keys have used last is not recorded");
+    }
     tracing::info!("ended");
 }
 

@@ -13,6 +13,7 @@ mod config;
 mod demo;
 mod execute;
 mod fleet;
+mod keys;
 mod life;
 mod metrics;
 mod phase;

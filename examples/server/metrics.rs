@@ -4,6 +4,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use claude_exec::brain::pool::Pool;
+use claude_exec_openai::quota::Ledger;
 
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
@@ -12,6 +13,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::keys::KeyCollector;
 use crate::warm::PoolCollector;
 
 /// The exposition format that [`Metrics::render`] writes.
@@ -41,7 +43,8 @@ pub struct Metrics {
     capacity: Gauge,
     processes: Gauge,
     cli_up: Gauge,
-    cost: Counter<f64, AtomicU64>,
+    /// What jobs have cost; chats and conversations are in the ledger.
+    jobs_cost: Counter<f64, AtomicU64>,
 }
 
 /// What is so at the moment of a scrape.
@@ -55,9 +58,11 @@ pub struct Now {
 }
 
 impl Metrics {
-    pub fn new(pool: Pool) -> Self {
+    pub fn new(pool: Pool, ledger: Ledger) -> Self {
         let mut registry = Registry::with_prefix("claude_exec");
         registry.register_collector(Box::new(PoolCollector(pool)));
+        let jobs_cost = Counter::default();
+        registry.register_collector(Box::new(KeyCollector { ledger, jobs: jobs_cost.clone() }));
         let requests = Family::default();
         registry.register("requests", "Requests answered, by route and status", requests.clone());
         let seconds: Family<Asked, Histogram> = Family::new_with_constructor(|| Histogram::new(SECONDS));
@@ -77,26 +82,24 @@ impl Metrics {
         let capacity = gauge("slots_capacity", "Slots in all");
         let processes = gauge("processes", "CLI processes that run");
         let cli_up = gauge("cli_up", "1 when the CLI answered the last time it was asked for its version");
-        let cost = Counter::default();
-        registry.register(
-            "cost_usd",
-            "US dollars that the CLI reported for jobs and conversations",
-            cost.clone(),
-        );
-        Self { registry, requests, seconds, active, queued, capacity, processes, cli_up, cost }
+        Self { registry, requests, seconds, active, queued, capacity, processes, cli_up, jobs_cost }
     }
 
-    /// Counts one answered request.
-    pub fn answered(&self, route: &'static str, status: u16, took: Duration) {
+    /// Counts one request that is over, by what became of it.
+    pub fn answered(&self, route: &'static str, status: u16) {
         self.requests.get_or_create(&Answered { route, status }).inc();
+    }
+
+    /// Takes note of a response's head.
+    pub fn head(&self, route: &'static str, took: Duration) {
         self.seconds.get_or_create(&Asked { route }).observe(took.as_secs_f64());
     }
 
-    /// Adds what a turn has cost.
+    /// Adds what a job has cost.
     pub fn spent(&self, dollars: f64) {
         // A counter never goes down; the CLI's number is a foreign one.
         if dollars.is_finite() && dollars > 0.0 {
-            self.cost.inc_by(dollars);
+            self.jobs_cost.inc_by(dollars);
         }
     }
 
@@ -117,14 +120,30 @@ impl Metrics {
 
 #[cfg(test)]
 mod tests {
+    use claude_exec::protocol::Outcome;
+    use claude_exec::store::Memory;
+    use claude_exec_openai::quota::{KeyLimits, Spent};
+    use std::sync::Arc;
+
     use super::*;
 
     #[tokio::test]
     async fn a_scrape_tells_all_there_is() {
         let pool = Pool::builder(claude_exec::executor::ScriptedCli::echo()).build().unwrap();
-        let metrics = Metrics::new(pool);
-        metrics.answered("/execute", 202, Duration::from_millis(20));
-        metrics.answered("/execute", 202, Duration::from_millis(20));
+        let limits = [("n8n".to_owned(), KeyLimits::default().requests_per_day(1))];
+        let ledger = Ledger::open(Arc::new(Memory::new()), limits).await.unwrap();
+        let metrics = Metrics::new(pool, ledger.clone());
+        for _ in 0..2 {
+            metrics.head("/execute", Duration::from_millis(20));
+            metrics.answered("/execute", 202);
+        }
+        let (_permit, mut bill) = ledger.admit("n8n", "haiku").await.unwrap();
+        bill.begin();
+        let mut outcome = Outcome::default();
+        outcome.cost_usd = Some(0.25);
+        (outcome.usage.input_tokens, outcome.usage.cache_read_input_tokens) = (7, 3);
+        bill.pay(&Spent::of(&outcome, false));
+        ledger.admit("n8n", "haiku").await.unwrap_err();
         for dollars in [0.5, f64::NAN, -1.0] {
             metrics.spent(dollars);
         }
@@ -137,7 +156,13 @@ mod tests {
             "claude_exec_slots_capacity 3",
             "claude_exec_processes 4",
             "claude_exec_cli_up 1",
-            "claude_exec_cost_usd_total 0.5",
+            "claude_exec_cost_usd_total 0.75",
+            r#"claude_exec_key_requests_total{key="n8n",model="haiku"} 1"#,
+            r#"claude_exec_key_tokens_total{key="n8n",model="haiku",kind="input"} 7"#,
+            r#"claude_exec_key_tokens_total{key="n8n",model="haiku",kind="cached_input"} 3"#,
+            r#"claude_exec_key_cost_usd_total{key="n8n",model="haiku"} 0.25"#,
+            r#"claude_exec_key_unknown_cost_requests_total{key="n8n",model="haiku"} 0"#,
+            r#"claude_exec_key_refused_total{key="n8n",reason="requests"} 1"#,
             r#"claude_exec_pool_claims_total{origin="spare"} 0"#,
             r#"claude_exec_pool_evictions_total{reason="idle"} 0"#,
             r#"claude_exec_pool_processes{state="idle"} 0"#,

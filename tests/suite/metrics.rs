@@ -39,8 +39,46 @@ async fn a_scrape_counts_what_was_asked_and_what_it_cost() {
     for (name, expected) in table {
         assert_eq!(value(&scrape, name), expected, "{name}");
     }
+    let chats = r#"{key="default",model="sonnet"}"#;
+    assert_eq!(value(&scrape, &format!("claude_exec_key_requests_total{chats}")), 2.0);
+    let tokens = r#"{key="default",model="sonnet",kind="output"}"#;
+    assert_eq!(value(&scrape, &format!("claude_exec_key_tokens_total{tokens}")), 14.0);
+    let of_chats = value(&scrape, &format!("claude_exec_key_cost_usd_total{chats}"));
     let cost = job["total_cost_usd"].as_f64().expect("the CLI tells it");
-    assert!(cost > 0.0 && value(&scrape, "claude_exec_cost_usd_total") == cost, "{job}");
+    assert!(cost > 0.0 && of_chats > 0.0, "{job}");
+    assert_eq!(value(&scrape, "claude_exec_cost_usd_total"), cost + of_chats);
+}
+
+#[tokio::test]
+async fn a_stream_is_counted_by_its_end_and_not_by_its_head() {
+    let site = Site::fake();
+    let server = site.start().await;
+    for (text, events) in
+        [("[[text said]]", "[DONE]"), ("[[words 2]] [[is_error 529 Overloaded]]", "overloaded")]
+    {
+        let mut stream = server.chat_stream(text).await;
+        assert_eq!(stream.status, 200);
+        let last = stream.rest().await.pop().expect("an end");
+        assert!(last.data.contains(events), "{last:?}");
+    }
+    let mut left = server.chat_stream("[[words 1]] [[silence]]").await;
+    left.first_text().await;
+    drop(left);
+    server.load_is(0, 0).await;
+    let said = r#"{"session_id":"a","message":"[[words 2]] [[is_error 529 Overloaded]]","stream":true}"#;
+    let mut spoken = server.open("/v1/conversational", &serde_json::from_str(said).expect("JSON")).await;
+    assert_eq!(
+        (spoken.status, spoken.rest().await.pop().expect("an end").event.as_deref()),
+        (200, Some("error"))
+    );
+    let counts = async || {
+        let scrape = server.get("/metrics").await;
+        let count = |route: &str, status: u16| {
+            value(&scrape, &format!("claude_exec_requests_total{{route=\"{route}\",status=\"{status}\"}}"))
+        };
+        [count("/v1", 200), count("/v1", 503), count("/v1", 499), count("/v1/conversational", 503)]
+    };
+    assert_eq!(counts().await, [1.0; 4]);
 }
 
 #[tokio::test]

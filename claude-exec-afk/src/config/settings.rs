@@ -65,9 +65,12 @@ impl Settings {
     /// # Errors
     ///
     /// When it cannot be read.
-    pub fn parse<T: FromStr<Err = Error>>(&mut self, name: &'static str, setting: &mut T) -> Result<()> {
+    pub fn parse<T>(&mut self, name: &'static str, setting: &mut T) -> Result<()>
+    where
+        T: FromStr<Err: fmt::Display>,
+    {
         let Some(text) = self.text(name) else { return Ok(()) };
-        *setting = text.parse().map_err(|error: Error| refuse(name, error.to_string()))?;
+        *setting = text.parse().map_err(|error: T::Err| refuse(name, error.to_string()))?;
         Ok(())
     }
 

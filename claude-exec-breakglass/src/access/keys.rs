@@ -1,9 +1,6 @@
 //! Bearer keys of this role: a file of digests, or the original's variable.
 
-use std::time::{Duration, SystemTime};
-
-use claude_exec::http::{Key, Keyring, MIN_SECRET_BYTES};
-use claude_exec::jobs::Timestamp;
+use claude_exec::http::{Key, Keyring, MIN_SECRET_BYTES, read_key_file};
 use claude_exec::{Error, Result};
 
 use super::{Scope, Scopes};
@@ -37,13 +34,12 @@ const VARIABLE: &str = "API_BEARER_TOKEN";
 pub fn parse_keys(file: &str, variable: &str) -> Result<Option<Keyring>> {
     let mut builder = Keyring::builder();
     let mut count = 0;
-    for (number, line) in (1..).zip(file.lines()) {
-        let line = line.trim();
-        if line.is_empty() || line.starts_with('#') {
-            continue;
-        }
-        let key = read(line).map_err(|why| Error::invalid(FILE, format!("line {number}: {why}")))?;
-        builder = builder.key(key);
+    for line in read_key_file(FILE, file, &["scopes"])? {
+        let scopes = line.field("scopes");
+        let scopes =
+            scopes.ok_or_else(|| line.error("scopes is missing: read, chat, power, separated by commas"))?;
+        let scopes: Scopes = scopes.parse().map_err(|error| line.error(&format!("{error}")))?;
+        builder = builder.key(line.key().clone().scopes(scopes.names()));
         count += 1;
     }
     for entry in variable.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
@@ -61,55 +57,16 @@ pub fn parse_keys(file: &str, variable: &str) -> Result<Option<Keyring>> {
     if count == 0 { Ok(None) } else { builder.build().map(Some) }
 }
 
-fn read(line: &str) -> std::result::Result<Key, String> {
-    let mut words = line.split_whitespace();
-    let name = words.next().unwrap_or_default();
-    let (mut scopes, mut expires, mut digest) = (None, None, None);
-    for word in words {
-        let (field, value) = word.split_once('=').ok_or("a field is NAME=VALUE")?;
-        let again = match field {
-            "scopes" => scopes.replace(value.parse::<Scopes>().map_err(|error| error.to_string())?).is_some(),
-            "expires" => expires.replace(day(value).ok_or("expires is a day like 2027-01-01")?).is_some(),
-            "sha256" => digest.replace(hex(value).ok_or("sha256 is 64 hexadecimal digits")?).is_some(),
-            _ => return Err("the fields are scopes, expires and sha256".to_owned()),
-        };
-        if again {
-            return Err(format!("{field} is there twice"));
-        }
-    }
-    let digest = digest.ok_or("sha256 is missing: printf %s \"$KEY\" | sha256sum")?;
-    let scopes = scopes.ok_or("scopes is missing: read, chat, power, separated by commas")?;
-    let key = Key::of_digest(name, digest).scopes(scopes.names());
-    Ok(match expires {
-        Some(at) => key.expires(at),
-        None => key,
-    })
-}
-
 /// What `key` may do.
 pub(super) fn scopes(key: &Key) -> Scopes {
     let named = |scope: &Scope| key.get_scopes().any(|name| name == scope.name());
     Scope::ALL.into_iter().filter(named).fold(Scopes::NONE, Scopes::with)
 }
 
-fn day(text: &str) -> Option<SystemTime> {
-    let at: Timestamp = format!("{text}T00:00:00.000000+00:00").parse().ok()?;
-    Some(SystemTime::UNIX_EPOCH + Duration::from_micros(u64::try_from(at.micros()).ok()?))
-}
-
-fn hex(text: &str) -> Option<[u8; 32]> {
-    let mut digest = [0; 32];
-    if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return None;
-    }
-    for (at, byte) in digest.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(text.get(2 * at..2 * at + 2)?, 16).ok()?;
-    }
-    Some(digest)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, SystemTime};
+
     use http::HeaderMap;
 
     use super::*;

@@ -17,6 +17,7 @@ use crate::error::ApiError;
 use crate::failure;
 use crate::models::Model;
 use crate::plan::Plan;
+use crate::quota::{Bill, Permit};
 use crate::warm::Conversation;
 
 /// The steps of one answer. Dropping it leaves the queue, or stops the process.
@@ -25,6 +26,8 @@ pub(super) struct Answering {
     answer: Answer,
     stopped: BoxFuture<'static, ApiError>,
     agent: bool,
+    /// Its place among the requests of its key, until its last step.
+    permit: Option<Permit>,
     request_id: RequestId,
 }
 
@@ -45,6 +48,7 @@ impl Answering {
         model: &Model,
         plan: Plan,
         conversation: Option<Conversation>,
+        (permit, bill): (Option<Permit>, Bill),
         request_id: RequestId,
         cancelled: Option<BoxFuture<'static, ()>>,
     ) -> Self {
@@ -60,7 +64,7 @@ impl Answering {
             _ => Wanted::Once(Box::new(plan.invocation.deadlines(deadlines)), model.workspace()),
         };
         Self {
-            state: State::Starting(queue::start(endpoint.clone(), wanted).boxed()),
+            state: State::Starting(queue::start(endpoint.clone(), wanted, bill).boxed()),
             answer,
             stopped: async move {
                 let down = async {
@@ -77,6 +81,7 @@ impl Answering {
             }
             .boxed(),
             agent: model.is_agent(),
+            permit,
             request_id,
         }
     }
@@ -112,6 +117,8 @@ impl Answering {
                     ready!(ending.poll_unpin(cx));
                     let step = step.take();
                     self.state = State::Ended;
+                    // Before the client knows: its next request may come at once.
+                    self.permit = None;
                     return Poll::Ready(step);
                 }
             }
@@ -131,6 +138,7 @@ impl Answering {
     /// The last step, where there is no answer.
     fn end(&mut self, step: Step) -> Option<Step> {
         self.state = State::Ended;
+        self.permit = None;
         Some(step)
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use claude_exec::brain::pool::Pool;
 use claude_exec::cli::{CliVersion, Verdict};
 use claude_exec::executor::Executor;
-use claude_exec::http::{BodyLimit, Keyring};
+use claude_exec::http::{BodyLimit, KeyName, Keyring};
 use claude_exec::invocation::Deadlines;
 use claude_exec::jobs::{Gate, Workspaces};
 use claude_exec::store::Store;
@@ -16,8 +16,10 @@ use tokio::sync::watch;
 
 use super::kept::KeptResponses;
 use super::running::Running;
+use crate::error::ApiError;
 use crate::models::{Model, Models, Workspace};
 use crate::plan;
+use crate::quota::{Bill, Ledger, Permit};
 use crate::warm::{Parking, Sessions};
 
 /// Turns that wait for their client's tools: half of a pool's processes.
@@ -51,6 +53,7 @@ pub(super) struct Shared {
     pub(super) deadlines: Deadlines,
     pub(super) queue_limit: Duration,
     pub(super) kept: Option<Arc<KeptResponses>>,
+    pub(super) ledger: Option<Ledger>,
     pub(super) running: Running,
     pub(super) started: u64,
     pub(super) shutdown: watch::Sender<bool>,
@@ -75,6 +78,7 @@ impl OpenAi {
             queue_limit: None,
             parking: (PARKED, PARKING_LIMIT),
             store: None,
+            ledger: None,
         }
     }
 
@@ -116,6 +120,32 @@ impl OpenAi {
     #[cfg(not(feature = "self-test"))]
     async fn self_test(&self) -> bool {
         false
+    }
+
+    /// Takes a caller's request for a turn on `model`.
+    pub(super) async fn admit(
+        &self,
+        caller: Option<&KeyName>,
+        model: &str,
+    ) -> Result<(Option<Permit>, Bill), ApiError> {
+        match (&self.0.ledger, caller) {
+            (Some(ledger), Some(caller)) => {
+                let (permit, bill) = ledger.admit(caller.as_str(), model).await?;
+                Ok((Some(permit), bill))
+            }
+            _ => Ok((None, Bill::nobodys())),
+        }
+    }
+
+    /// What the caller has used.
+    pub(super) fn usage(&self, caller: Option<&KeyName>) -> Option<serde_json::Value> {
+        self.0.ledger.as_ref()?.usage(caller?.as_str())
+    }
+
+    /// True when the caller may ask for this model.
+    pub(super) fn allows(&self, caller: Option<&KeyName>, model: &str) -> bool {
+        let limits = self.0.ledger.as_ref().zip(caller).map(|(ledger, key)| ledger.limits(key.as_str()));
+        limits.is_none_or(|limits| limits.is_some_and(|limits| limits.allows(model)))
     }
 
     /// Ends every turn, and refuses new ones: streams end with an error object, other requests with a 503.
@@ -161,6 +191,7 @@ pub struct OpenAiBuilder {
     deadlines: Deadlines,
     queue_limit: Option<Duration>,
     store: Option<Arc<dyn Store>>,
+    ledger: Option<Ledger>,
     parking: (usize, Duration),
 }
 
@@ -250,12 +281,23 @@ impl OpenAiBuilder {
         self
     }
 
+    /// Puts every turn under its key's limits, and charges it what its turns cost. It must know every key of the keyring.
+    /// Default is none: no limits, and nothing counted.
+    ///
+    /// Whoever hangs up pays, so its CLI is interrupted and given 2 s to tell the cost, where it is stopped at once without
+    /// a ledger.
+    pub fn ledger(mut self, ledger: Ledger) -> Self {
+        self.ledger = Some(ledger);
+        self
+    }
+
     /// Checks all of it.
     ///
     /// # Errors
     ///
     /// [`is_invalid`](Error::is_invalid) when neither a keyring nor
-    /// [`authenticated_in_front`](Self::authenticated_in_front) was given, for an agent that wants a checkout
+    /// [`authenticated_in_front`](Self::authenticated_in_front) was given, for a ledger without a keyring or without one
+    /// of its keys, for a key's limits that name a model that is not served, for an agent that wants a checkout
     /// where there are no workspaces, and for one whose command line cannot be built.
     pub fn build(self) -> Result<OpenAi> {
         let keyring = match self.auth {
@@ -273,6 +315,9 @@ impl OpenAiBuilder {
                 plan::of_agent(Invocation::agent("check"), agent).to_command()?;
             }
         }
+        if let Some(ledger) = &self.ledger {
+            check_ledger(ledger, keyring.as_ref(), &self.models)?;
+        }
         Ok(OpenAi(Arc::new(Shared {
             executor: self.executor,
             gate: self.gate,
@@ -289,6 +334,7 @@ impl OpenAiBuilder {
             deadlines: self.deadlines,
             queue_limit: self.queue_limit.unwrap_or(self.deadlines.total),
             kept: self.store.map(|store| Arc::new(KeptResponses::new(store))),
+            ledger: self.ledger,
             running: Running::default(),
             started: unix_now(),
             shutdown: watch::Sender::new(false),
@@ -300,6 +346,22 @@ impl fmt::Debug for OpenAiBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OpenAiBuilder").field("gate", &self.gate).finish_non_exhaustive()
     }
+}
+
+fn check_ledger(ledger: &Ledger, keyring: Option<&Keyring>, models: &Models) -> Result<()> {
+    let refuse = |reason: String| Err(Error::invalid("ledger", reason));
+    let Some(keyring) = keyring else { return refuse("it needs a keyring: nobody has a name".into()) };
+    for name in keyring.names() {
+        let Some(limits) = ledger.limits(name.as_str()) else {
+            return refuse(format!("it does not know the key {name}"));
+        };
+        for model in limits.models.iter().flatten() {
+            if let Err(error) = models.resolve(Some(model)) {
+                return refuse(format!("of the key {name}: {}", error.message));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Seconds since the Unix epoch.

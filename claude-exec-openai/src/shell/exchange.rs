@@ -59,19 +59,24 @@ where
     let mut ignored = None;
     let answered = async {
         let Asked { model, plan, conversation, stream, mut wire } =
-            understand(&endpoint, request, caller, api).await?;
+            understand(&endpoint, request, caller.clone(), api).await?;
         if let Some(record) = &mut record {
             record.asked(model.name(), stream, &plan.ignored);
         }
         ignored = plan.ignored.header();
+        let admitted = endpoint.admit(caller.as_ref(), model.name()).await?;
+        let cancelled = wire.cancelled();
         let answering =
-            Answering::new(&endpoint, model, plan, conversation, request_id.clone(), wire.cancelled());
+            Answering::new(&endpoint, model, plan, conversation, admitted, request_id.clone(), cancelled);
         let steps = wire.steps(answering);
         if stream {
             let relay = Relay::new(wire.envelope());
             let record = record.take().expect("it is taken once");
+            let end = record.answer_end();
             let frames = Frames::open(steps, relay, record, &mut limits).await?;
-            Ok(event_stream(keep_alive(frames, KEEP_ALIVE_INTERVAL)))
+            let mut response = event_stream(keep_alive(frames, KEEP_ALIVE_INTERVAL));
+            response.extensions_mut().insert(end);
+            Ok(response)
         } else {
             let whole = collect(steps, &mut limits).await?;
             let body = wire.whole(&whole);

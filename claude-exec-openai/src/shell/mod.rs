@@ -1,5 +1,6 @@
 //! The endpoint as a `tower_service::Service`: authentication, admission, turns, and the wire.
 
+mod answer_end;
 mod answering;
 mod builder;
 mod exchange;
@@ -18,6 +19,7 @@ mod talk;
 mod underway;
 mod wire;
 
+pub use answer_end::AnswerEnd;
 pub use builder::{OpenAi, OpenAiBuilder};
 pub use exchange::{IGNORED, STRICT};
 pub use respond::refusal;

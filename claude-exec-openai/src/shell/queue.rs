@@ -14,6 +14,7 @@ use super::underway::Underway;
 use crate::error::ApiError;
 use crate::failure;
 use crate::models;
+use crate::quota::{Bill, Billed};
 use crate::warm::{Conversation, Sessions};
 
 /// How long preparing a checkout may take in all, as for jobs; each step has a limit of its own.
@@ -28,7 +29,7 @@ pub(super) enum Wanted {
 }
 
 /// Waits for a slot and starts the turn.
-pub(super) async fn start(endpoint: OpenAi, wanted: Wanted) -> Result<Underway, ApiError> {
+pub(super) async fn start(endpoint: OpenAi, wanted: Wanted, bill: Bill) -> Result<Underway, ApiError> {
     let shared = &endpoint.0;
     let slot = timeout(shared.queue_limit, shared.gate.enter()).await;
     let slot = slot.unwrap_or_else(|_| Err(Error::timed_out("waiting for a slot", shared.queue_limit)));
@@ -36,9 +37,9 @@ pub(super) async fn start(endpoint: OpenAi, wanted: Wanted) -> Result<Underway, 
     match wanted {
         Wanted::Talk(sessions, mut conversation) => {
             conversation.invocation = prepared(shared, conversation.invocation);
-            Talk::start(sessions, *conversation, slot).await.map(|talk| Underway::Talk(Box::new(talk)))
+            Talk::start(sessions, *conversation, slot, bill).await.map(|talk| Underway::Talk(Box::new(talk)))
         }
-        Wanted::Once(invocation, workspace) => once(shared, *invocation, workspace, slot).await,
+        Wanted::Once(invocation, workspace) => once(shared, *invocation, workspace, slot, bill).await,
     }
     .map_err(|error| {
         tracing::warn!(%error, "a turn could not be started");
@@ -58,6 +59,7 @@ async fn once(
     invocation: Invocation,
     workspace: models::Workspace,
     slot: Slot,
+    bill: Bill,
 ) -> Result<Underway> {
     let mut invocation = prepared(shared, invocation);
     let workspace = match (workspace, &shared.workspaces) {
@@ -71,7 +73,8 @@ async fn once(
         _ => None,
     };
     // In this order: the checkout is gone before the next one gets the slot.
-    brain::run_holding(&*shared.executor, &invocation, (workspace, slot)).await.map(Underway::Once)
+    let turn = brain::run_holding(&*shared.executor, &invocation, (workspace, slot)).await?;
+    Ok(Underway::Once(Billed::new(turn, bill)))
 }
 
 async fn checkout(workspaces: &Workspaces) -> Result<Workspace> {

@@ -3,6 +3,7 @@
 use claude_exec::http::{KeyName, RequestId};
 use tokio::time::Instant;
 
+use super::answer_end::AnswerEnd;
 use crate::answer::Done;
 use crate::error::ApiError;
 use crate::fields::IgnoredFields;
@@ -17,6 +18,7 @@ pub(super) struct Record {
     ignored: IgnoredFields,
     started: Instant,
     ended: bool,
+    end: AnswerEnd,
 }
 
 impl Record {
@@ -29,6 +31,7 @@ impl Record {
             ignored: IgnoredFields::default(),
             started: Instant::now(),
             ended: false,
+            end: AnswerEnd::default(),
         }
     }
 
@@ -37,6 +40,11 @@ impl Record {
         self.model = Some(model.to_owned());
         self.stream = stream;
         self.ignored = ignored.clone();
+    }
+
+    /// Where a streamed answer's end is told.
+    pub(super) fn answer_end(&self) -> AnswerEnd {
+        self.end.clone()
     }
 
     /// Writes the line.
@@ -55,6 +63,9 @@ impl Record {
     fn write(&mut self, status: Option<u16>, code: Option<&str>, tokens: Option<(u64, u64)>, message: &str) {
         if std::mem::replace(&mut self.ended, true) {
             return;
+        }
+        if let Some(status) = status {
+            self.end.tell(status);
         }
         tracing::info!(
             request_id = %self.request_id,

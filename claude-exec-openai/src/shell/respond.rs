@@ -45,7 +45,7 @@ impl Dialect {
                 let mut error = error.clone();
                 error.status = match error.code {
                     // OpenAI's chat answers 400, Anthropic 404.
-                    Some("model_not_found") => 404,
+                    Some("model_not_found") if error.status == 400 => 404,
                     _ if error.status == 503 => OVERLOADED,
                     _ => error.status,
                 };

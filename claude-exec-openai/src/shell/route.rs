@@ -15,6 +15,7 @@ pub(super) enum Route<'a> {
     CountTokens,
     Models,
     Model(&'a str),
+    Usage,
     /// A known path with the wrong method; the methods it takes.
     Method(&'static str),
     Unknown,
@@ -29,10 +30,11 @@ impl<'a> Route<'a> {
             "/v1/messages" if post => Self::Messages,
             "/v1/messages/count_tokens" if post => Self::CountTokens,
             "/v1/models" if get => Self::Models,
+            "/v1/usage" if get => Self::Usage,
             "/v1/chat/completions" | "/v1/responses" | "/v1/messages" | "/v1/messages/count_tokens" => {
                 Self::Method("POST")
             }
-            "/v1/models" => Self::Method("GET"),
+            "/v1/models" | "/v1/usage" => Self::Method("GET"),
             _ => {
                 if let Some(name) = path.strip_prefix("/v1/models/") {
                     return if get { Self::Model(name) } else { Self::Method("GET") };
@@ -95,6 +97,9 @@ mod tests {
             ("POST", "/v1/models", Route::Method("GET")),
             ("GET", "/v1/models/a/b", Route::Model("a/b")),
             ("DELETE", "/v1/models/haiku", Route::Method("GET")),
+            ("GET", "/v1/usage", Route::Usage),
+            ("POST", "/v1/usage", Route::Method("GET")),
+            ("GET", "/v1/usage/n8n", Route::Unknown),
             ("GET", "/v1", Route::Unknown),
             ("GET", "/", Route::Unknown),
         ] {

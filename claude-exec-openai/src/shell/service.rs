@@ -93,11 +93,17 @@ impl OpenAi {
             }
             known => {
                 return Decided::Answer(Box::new(match known {
-                    Route::Models => respond::json(self.0.models.list_json(self.0.started)),
-                    Route::Model(name) => match self.0.models.one_json(name, self.0.started) {
-                        Ok(body) => respond::json(body),
-                        Err(error) => refuse(error),
-                    },
+                    Route::Models => {
+                        let allowed = self.0.models.filtered(|name| self.allows(caller.as_ref(), name));
+                        respond::json(allowed.list_json(self.0.started))
+                    }
+                    Route::Model(name) => {
+                        let allowed = self.0.models.filtered(|name| self.allows(caller.as_ref(), name));
+                        allowed.one_json(name, self.0.started).map_or_else(refuse, respond::json)
+                    }
+                    Route::Usage => self
+                        .usage(caller.as_ref())
+                        .map_or_else(|| refuse(no_usage()), |usage| respond::json(usage.to_string())),
                     Route::CountTokens => refuse(no_count()),
                     Route::Method(allowed) => respond::wrong_method(dialect, allowed, &request_id),
                     _ => refuse(respond::unknown_path()),
@@ -106,6 +112,11 @@ impl OpenAi {
         };
         Decided::Later(exchange::answer(self.clone(), request, request_id, caller, api).boxed())
     }
+}
+
+fn no_usage() -> ApiError {
+    ApiError::new(404, "invalid_request_error", "this server does not count what keys use")
+        .code("not_supported")
 }
 
 /// The CLI has no way to count tokens without spending them, and a guess would be taken for a count.

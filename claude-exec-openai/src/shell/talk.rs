@@ -19,6 +19,7 @@ use crate::collected::Collected;
 use crate::content::{Block, Message, Role};
 use crate::finish::FinishReason;
 use crate::prompt::{blocks, carried};
+use crate::quota::{Bill, Billed};
 use crate::tool::cli_name;
 use crate::warm::{Conversation, OpenCall, Parked, Replay, Sessions, Transcript, is_left_out, replay, tools};
 
@@ -36,7 +37,7 @@ const CALLS_LIMIT: Duration = Duration::from_secs(10);
 /// becomes of its session then nobody knows.
 pub(super) struct Talk {
     /// `None` once it has ended well.
-    running: Option<(LiveTurn, Place, Slot)>,
+    running: Option<(Billed<LiveTurn>, Place, Slot)>,
     sessions: Arc<Sessions>,
     /// What the session has come to with this turn's question; `None` when it is not what the client sent.
     transcript: Option<Transcript>,
@@ -58,6 +59,7 @@ impl Talk {
         sessions: Arc<Sessions>,
         conversation: Conversation,
         slot: Slot,
+        mut bill: Bill,
     ) -> Result<Self> {
         let Conversation { invocation, mut options, turns, opening, tools, is_echoed } = conversation;
         let limit = invocation.get_deadlines().total;
@@ -66,8 +68,11 @@ impl Talk {
         }
         let transcript = is_echoed.then(|| opening.with(&turns));
         let waiting = match resume(&sessions, &turns, opening, &options).await {
-            Some((turn, place)) => Some((turn, place, None)),
-            None => go_on(&sessions, &turns, opening, &options).await,
+            Some((mut turn, place)) => {
+                turn.join(std::mem::take(&mut bill));
+                Some((turn, place, None))
+            }
+            None => go_on(&sessions, &turns, opening, &options, &mut bill).await,
         };
         let (turn, place, first, is_exact) = match waiting {
             Some((turn, place, first)) => (turn, place, first, true),
@@ -77,7 +82,7 @@ impl Talk {
                 let is_exact = replay.is_some();
                 let packed = || Replay { past: Vec::new(), said: carried(&turns) };
                 let replay = replay.unwrap_or_else(packed);
-                let (turn, place, first) = begin(&sessions, &invocation, replay, &options).await?;
+                let (turn, place, first) = begin(&sessions, &invocation, replay, &options, bill).await?;
                 (turn, place, first, is_exact)
             }
         };
@@ -152,6 +157,7 @@ impl Talk {
 
     async fn give_back(mut self, transcript: Transcript) {
         let Some((turn, place, slot)) = self.running.take() else { return };
+        let Some(turn) = turn.into_parts().0 else { return };
         let (outcome, live) = turn.finish().await;
         if let (Ok(outcome), Some(live)) = (outcome, live)
             && outcome.is_success()
@@ -214,7 +220,7 @@ async fn resume(
     turns: &[Message],
     opening: Transcript,
     options: &TurnOptions,
-) -> Option<(LiveTurn, Place)> {
+) -> Option<(Billed<LiveTurn>, Place)> {
     let (last, past) = turns.split_last().filter(|(last, _)| last.has_tools())?;
     let parked = sessions.parking.take(&opening.with(past))?;
     let results = tools::results(last, &parked.ids())?;
@@ -229,16 +235,26 @@ async fn go_on(
     turns: &[Message],
     opening: Transcript,
     options: &TurnOptions,
-) -> Option<(LiveTurn, Place, Option<Event>)> {
+    bill: &mut Bill,
+) -> Option<(Billed<LiveTurn>, Place, Option<Event>)> {
     let (last, past) = turns.split_last()?;
     if last.role != Role::User || past.is_empty() {
         return None;
     }
     let (live, place) = sessions.take(&opening.with(past))?.into_parts();
-    let mut turn = live.say(blocks(last.content.clone()), options);
+    let turn = live.say(blocks(last.content.clone()), options);
+    heard(turn, bill).await.map(|(turn, first)| (turn, place, first))
+}
+
+/// A turn with its first event; `None` when its process had died by then: the bill is for another one.
+async fn heard(turn: LiveTurn, bill: &mut Bill) -> Option<(Billed<LiveTurn>, Option<Event>)> {
+    let mut turn = Billed::new(turn, std::mem::take(bill));
     match turn.next().await {
-        Some(Event::Error(error)) if is_death(&error) => None,
-        first => Some((turn, place, first)),
+        Some(Event::Error(error)) if is_death(&error) => {
+            *bill = turn.into_parts().1;
+            None
+        }
+        first => Some((turn, first)),
     }
 }
 
@@ -249,7 +265,8 @@ async fn begin(
     invocation: &Invocation,
     Replay { past, said }: Replay,
     options: &TurnOptions,
-) -> Result<(LiveTurn, Place, Option<Event>)> {
+    mut bill: Bill,
+) -> Result<(Billed<LiveTurn>, Place, Option<Event>)> {
     let mut tries = SPARES_TRIED;
     loop {
         let claimed = sessions.pool.claim(invocation).await?;
@@ -263,13 +280,12 @@ async fn begin(
                 replayed => replayed?,
             },
         };
-        let mut turn = live.say(said.clone(), options);
+        let turn = live.say(said.clone(), options);
         if !may_be_dead {
-            return Ok((turn, place, None));
+            return Ok((Billed::new(turn, bill), place, None));
         }
-        match turn.next().await {
-            Some(Event::Error(error)) if is_death(&error) => {}
-            first => return Ok((turn, place, first)),
+        if let Some((turn, first)) = heard(turn, &mut bill).await {
+            return Ok((turn, place, first));
         }
     }
 }
@@ -281,13 +297,9 @@ fn is_death(error: &Error) -> bool {
 
 impl Drop for Talk {
     fn drop(&mut self) {
-        let Some((turn, place, slot)) = self.running.take() else { return };
-        turn.handle().stop();
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        // The slot is free when the process is gone.
-        runtime.spawn(async move {
-            let _ended = turn.finish().await;
-            drop((place, slot));
-        });
+        if let Some((turn, place, slot)) = self.running.take() {
+            // The slot is free when the process is gone.
+            turn.leave((place, slot));
+        }
     }
 }

@@ -8,11 +8,12 @@ use claude_exec::protocol::Event;
 use futures::Stream;
 
 use super::talk::Talk;
+use crate::quota::Billed;
 
 /// A stream of the turn's events. Dropping it before its end stops the process.
 pub(super) enum Underway {
     /// In a process of its own.
-    Once(Turn),
+    Once(Billed<Turn>),
     /// Of a conversation.
     Talk(Box<Talk>),
 }

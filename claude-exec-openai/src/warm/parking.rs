@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep_until};
 use super::index::Index;
 use super::tools::Given;
 use super::transcript::Transcript;
+use crate::quota::Billed;
 
 /// A call that the CLI waits for.
 #[derive(Debug)]
@@ -24,14 +25,14 @@ pub(crate) struct OpenCall {
 /// A turn that waits. Dropping it ends its process; the conversation goes on by a replay.
 #[derive(Debug)]
 pub(crate) struct Parked {
-    turn: LiveTurn,
+    turn: Billed<LiveTurn>,
     place: Place,
     calls: Vec<(String, OpenCall)>,
 }
 
 impl Parked {
     /// A turn that waits for the calls with these ids, in the order in which the client was told of them.
-    pub(crate) fn new(turn: LiveTurn, place: Place, calls: Vec<(String, OpenCall)>) -> Self {
+    pub(crate) fn new(turn: Billed<LiveTurn>, place: Place, calls: Vec<(String, OpenCall)>) -> Self {
         Self { turn, place, calls }
     }
 
@@ -49,13 +50,14 @@ impl Parked {
         self,
         results: Vec<Given>,
         options: &TurnOptions,
-    ) -> Result<(LiveTurn, Place)> {
+    ) -> Result<(Billed<LiveTurn>, Place)> {
         let Self { mut turn, place, calls } = self;
         if calls.len() != results.len() {
             return Err(Error::failed("answering calls", "there are not as many results"));
         }
-        turn.change(options).await?;
-        let handle = turn.handle();
+        let live = turn.get_mut().ok_or_else(Error::stopped)?;
+        live.change(options).await?;
+        let handle = live.handle();
         // One after the other: the model is given them in the order in which they come.
         for ((_, OpenCall { request_id, call }), Given { content, is_error }) in
             calls.into_iter().zip(results)

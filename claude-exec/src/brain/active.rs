@@ -26,6 +26,8 @@ pub(super) struct Active {
     result: Option<Result<Box<Outcome>>>,
     pending: VecDeque<Event>,
     settled: bool,
+    /// The last word was the CLI's own.
+    has_result: bool,
     over: bool,
 }
 
@@ -59,6 +61,7 @@ impl Active {
             result: None,
             pending: VecDeque::new(),
             settled: false,
+            has_result: false,
             over: false,
         }
     }
@@ -82,9 +85,22 @@ impl Active {
         self.pending.push_back(event);
     }
 
-    /// The turn's last word: a result, an error, or its cancellation; only the first one counts.
+    /// The turn's last word: a result, an error, or its cancellation; only the first one counts. A result that comes
+    /// after one of the others is passed on as what it is.
     pub(super) fn settle(&mut self, event: Event) {
-        if !self.settled && self.ended.is_some() {
+        let is_result = matches!(event, Event::Finished(_));
+        let had_result = self.has_result;
+        self.has_result |= is_result;
+        if self.settled {
+            if let Event::Finished(outcome) = event
+                && !had_result
+                && !self.over
+            {
+                self.pending.push_back(Event::Late(outcome));
+            }
+            return;
+        }
+        if self.ended.is_some() {
             self.result = Some(match &event {
                 Event::Finished(outcome) => Ok(outcome.clone()),
                 Event::Error(error) => Err(error.clone()),

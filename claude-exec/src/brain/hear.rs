@@ -212,6 +212,7 @@ fn hopeless(retry: &Retry) -> Outcome {
         terminal_reason: Some("api_error".to_owned()),
         api_error_status: retry.status,
         errors: vec![message],
+        cost_usd: Some(0.0), // nobody was let in
         ..Outcome::default()
     }
 }

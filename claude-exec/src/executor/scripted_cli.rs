@@ -421,6 +421,7 @@ impl Life {
         result["session_id"] = self.session_id.as_str().into();
         result["result_index"] = self.results.into();
         result["user_message_uuids"] = json!([id]);
+        result["model_usage_since_last_result"] = json!({}); // nobody was asked, nothing was paid
         self.results += 1;
         self.say(&result);
     }

@@ -1,5 +1,6 @@
 //! The response body that all shells share.
 
+use std::any::Any;
 use std::convert::Infallible;
 use std::fmt;
 use std::pin::Pin;
@@ -14,7 +15,7 @@ use http_body::{Frame, SizeHint};
 /// A server drops it when the client hangs up, so whatever a stream holds (a turn, a slot) is given back
 /// then; and it polls the stream only as fast as the client takes, which is how back-pressure gets to the
 /// child.
-pub struct Body(Repr);
+pub struct Body(Repr, Option<Box<dyn Any + Send>>);
 
 enum Repr {
     Full(Option<Bytes>),
@@ -24,17 +25,23 @@ enum Repr {
 impl Body {
     /// No bytes.
     pub fn empty() -> Self {
-        Self(Repr::Full(None))
+        Self(Repr::Full(None), None)
     }
 
     /// These bytes.
     pub fn full(bytes: impl Into<Bytes>) -> Self {
-        Self(Repr::Full(Some(bytes.into()).filter(|bytes| !bytes.is_empty())))
+        Self(Repr::Full(Some(bytes.into()).filter(|bytes| !bytes.is_empty())), None)
     }
 
     /// The bytes of a stream, until it ends. It cannot fail: an error is told inside it.
     pub fn stream(frames: impl Stream<Item = Bytes> + Send + 'static) -> Self {
-        Self(Repr::Stream(frames.boxed()))
+        Self(Repr::Stream(frames.boxed()), None)
+    }
+
+    /// The same body, and `guard` is dropped with it: when it was sent, or nobody takes it any more.
+    #[must_use]
+    pub fn holding(self, guard: impl Send + 'static) -> Self {
+        Self(self.0, Some(Box::new((self.1, guard))))
     }
 }
 

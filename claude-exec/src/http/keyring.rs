@@ -59,12 +59,7 @@ impl Keyring {
     ///
     /// As [`KeyringBuilder::build`].
     pub fn parse(text: &str) -> Result<Self> {
-        let mut builder = Self::builder();
-        for entry in text.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
-            let (name, secret) = entry.split_once(':').unwrap_or((DEFAULT_NAME, entry));
-            builder = builder.token(name.trim(), secret.trim());
-        }
-        builder.build()
+        Self::builder().tokens(text).build()
     }
 
     /// The names in the order given.
@@ -166,6 +161,15 @@ impl KeyringBuilder {
     /// Adds a token under a name.
     pub fn token(mut self, name: impl Into<String>, secret: impl Into<String>) -> Self {
         self.tokens.push((name.into(), secret.into()));
+        self
+    }
+
+    /// Adds the tokens of configuration text, as [`Keyring::parse`] reads it.
+    pub fn tokens(mut self, text: &str) -> Self {
+        for entry in text.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
+            let (name, secret) = entry.split_once(':').unwrap_or((DEFAULT_NAME, entry));
+            self = self.token(name.trim(), secret.trim());
+        }
         self
     }
 

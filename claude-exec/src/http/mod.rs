@@ -8,6 +8,7 @@
 
 mod body;
 mod key;
+mod key_file;
 mod keyring;
 mod reading;
 mod request_id;
@@ -16,6 +17,7 @@ pub mod sse;
 
 pub use body::Body;
 pub use key::{Key, KeyName};
+pub use key_file::{KeyLine, read_key_file};
 pub use keyring::{AuthError, Keyring, KeyringBuilder, MIN_SECRET_BYTES};
 pub use reading::{BodyError, BodyLimit, read_body};
 pub use request_id::{REQUEST_ID, RequestId};

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::timestamp::Timestamp;
+use crate::timestamp::Timestamp;
 
 /// How long an ended job is kept by default.
 pub const DEFAULT_TTL: Duration = Duration::from_secs(3600);

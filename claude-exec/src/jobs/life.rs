@@ -16,9 +16,9 @@ use super::record::{JobId, JobRecord};
 use super::report::Ending;
 use super::runner::{Job, Runner};
 use super::shelf::Shelf;
-use super::timestamp::Timestamp;
 use crate::error::{Error, Result};
 use crate::store::Written;
+use crate::timestamp::Timestamp;
 
 /// How long a run may take to end once it is cancelled; then it is dropped, which stops it too. A process
 /// is given 3 s to end by itself, and its executor bounds what comes after.

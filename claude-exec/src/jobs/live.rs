@@ -9,7 +9,7 @@ use super::log::Log;
 use super::record::{JobId, JobRecord, JobStatus};
 use super::report::Ending;
 use super::sink::EventSink;
-use super::timestamp::Timestamp;
+use crate::timestamp::Timestamp;
 
 /// Who wished for the end of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::report::{Ending, JobReport};
 use super::request::JobRequest;
-use super::timestamp::Timestamp;
 use crate::error::{Error, Result};
+use crate::timestamp::Timestamp;
 
 /// The id of a job: 12 hex digits.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::record::{JobId, JobRecord, JobStatus, JobSummary};
 use super::report::Ending;
-use super::timestamp::Timestamp;
 use crate::error::{Error, Result};
 use crate::store::{Batch, Store, Written};
+use crate::timestamp::Timestamp;
 
 const RECORDS: &str = "job";
 const SUMMARIES: &str = "job-summary";

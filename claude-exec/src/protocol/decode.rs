@@ -1,7 +1,5 @@
 //! Single lines to single events, where no state is needed.
 
-use std::collections::BTreeMap;
-
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -91,7 +89,7 @@ pub(super) fn outcome(line: &[u8]) -> Decoded<Outcome> {
     if uuids.is_empty() {
         uuids.extend(wire.user_message_uuid);
     }
-    let turn_cost = |models: BTreeMap<String, ModelUsage>| models.values().map(|usage| usage.cost_usd).sum();
+    let of_turn = wire.model_usage_since_last_result.map(|models| ModelUsage::sum(models.values()));
     let error = |error: Value| error.as_str().map_or_else(|| error.to_string(), str::to_owned);
     Ok(Outcome {
         is_error: wire.is_error.unwrap_or(wire.subtype != "success"),
@@ -104,7 +102,8 @@ pub(super) fn outcome(line: &[u8]) -> Decoded<Outcome> {
         errors: wire.errors.into_iter().map(error).collect(),
         structured_output: wire.structured_output,
         usage: wire.usage.to_usage(),
-        cost_usd: wire.model_usage_since_last_result.map(turn_cost),
+        cost_usd: of_turn.as_ref().map(|usage| usage.cost_usd),
+        turn_usage: of_turn,
         total_cost_usd: wire.total_cost_usd,
         model_usage: wire.model_usage,
         num_turns: wire.num_turns,

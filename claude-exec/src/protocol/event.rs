@@ -49,6 +49,9 @@ pub enum Event {
     Error(crate::Error),
     /// The turn was stopped on its caller's wish.
     Cancelled,
+    /// The CLI's own account of a turn that had ended in [`Event::Cancelled`] or [`Event::Error`] before it came: what
+    /// it has cost all the same. It changes nothing about what became of the turn.
+    Late(Box<Outcome>),
     /// The turn is over and nothing of it runs any more. Always the last event of a turn.
     TurnEnd,
     /// A type of line that this version does not know, or knows and does not interpret, whole.

@@ -34,6 +34,9 @@ pub struct Outcome {
     pub usage: Usage,
     /// What this turn cost, in US dollars; `None` from a CLI that tells only sums.
     pub cost_usd: Option<f64>,
+    /// Tokens and cost of this turn, of all its models together, those of sub-agents and of messages that were cut
+    /// too; `None` from a CLI that tells only sums.
+    pub turn_usage: Option<ModelUsage>,
     /// What the session has cost so far, in US dollars: cumulative, over resumes too. Never sum it over turns.
     pub total_cost_usd: Option<f64>,
     /// Tokens and cost by model: cumulative too.
@@ -145,6 +148,23 @@ impl Outcome {
         let first = self.errors.first().map(String::as_str).filter(|text| !text.is_empty());
         let text = first.unwrap_or(if self.text.is_empty() { &self.subtype } else { &self.text });
         text.lines().next().unwrap_or_default().to_owned()
+    }
+}
+
+impl ModelUsage {
+    /// The sum of what several models were used for.
+    pub fn sum<'u>(all: impl IntoIterator<Item = &'u Self>) -> Self {
+        all.into_iter().fold(Self::default(), |sum, usage| Self {
+            input_tokens: sum.input_tokens.saturating_add(usage.input_tokens),
+            output_tokens: sum.output_tokens.saturating_add(usage.output_tokens),
+            cache_read_input_tokens: sum
+                .cache_read_input_tokens
+                .saturating_add(usage.cache_read_input_tokens),
+            cache_creation_input_tokens: sum
+                .cache_creation_input_tokens
+                .saturating_add(usage.cache_creation_input_tokens),
+            cost_usd: sum.cost_usd + usage.cost_usd,
+        })
     }
 }
 

@@ -12,7 +12,8 @@ use claude_exec_breakglass::access::{
 use claude_exec_breakglass::{agent, power};
 
 use crate::args::Args;
-use crate::config::{Refused, absolute, child_env, number, refuse, seconds};
+pub use crate::config::told;
+use crate::config::{Refused, absolute, child_env, number, read, refuse, seconds};
 
 /// The checked configuration of the role `breakglass`.
 #[derive(Debug)]
@@ -172,13 +173,6 @@ impl Config {
 /// A reader of a stream that takes nothing for this long is let go; it comes back with its cursor.
 const FLUSH_LIMIT: Duration = Duration::from_secs(10);
 
-/// What a crate refuses, under the name it gives.
-pub fn told(error: &claude_exec::Error) -> Refused {
-    let name = error.field().unwrap_or("configuration");
-    let text = error.to_string();
-    refuse(name, text.strip_prefix(&format!("{name}: ")).unwrap_or(&text))
-}
-
 /// It stands in argv, and names a file.
 fn agent_name(name: String) -> Result<String, Refused> {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
@@ -190,11 +184,6 @@ fn agent_name(name: String) -> Result<String, Refused> {
 
 fn entries(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').map(str::trim).filter(|entry| !entry.is_empty())
-}
-
-fn read(name: &'static str, file: OsString) -> Result<String, Refused> {
-    let path = absolute(name, file)?;
-    std::fs::read_to_string(&path).map_err(|error| refuse(name, format!("{}: {error}", path.display())))
 }
 
 fn readable(name: &'static str, path: &Path) -> Result<(), Refused> {

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use claude_exec::Error;
 use claude_exec::http::{AuthError, Body, KeyName, REQUEST_ID, RequestId, detail, unauthorized};
-use claude_exec_openai::{ApiError, from_error, refusal};
+use claude_exec_openai::{AnswerEnd, ApiError, from_error, refusal};
 use futures::FutureExt;
 use http::header::{ALLOW, HeaderValue, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode};
@@ -43,8 +43,15 @@ pub async fn answer(app: Arc<App>, mut request: Request<Incoming>) -> Response<B
         Err(refusal) => refusal,
     };
     response.headers_mut().insert(REQUEST_ID, header);
-    account.close(response.status());
-    response
+    account.head(response.status());
+    // A stream's status line says nothing about its end.
+    match response.extensions_mut().remove::<AnswerEnd>() {
+        None => response,
+        Some(end) => {
+            account.end = Some(end);
+            response.map(|body| body.holding(account))
+        }
+    }
 }
 
 /// Who is calling; whoever is not known learns nothing, not even which paths there are.
@@ -147,29 +154,36 @@ struct Account {
     caller: Option<KeyName>,
     began: Instant,
     status: Option<StatusCode>,
+    /// What becomes of a stream.
+    end: Option<AnswerEnd>,
 }
 
 impl Account {
     fn open(app: Arc<App>, id: RequestId, method: &Method, route: Route<'_>) -> Self {
         let (method, route) = (method.clone(), route.name());
-        Self { app, id, method, route, caller: None, began: Instant::now(), status: None }
+        Self { app, id, method, route, caller: None, began: Instant::now(), status: None, end: None }
     }
 
     fn span(&self) -> tracing::Span {
         tracing::info_span!("request", id = %self.id, route = self.route)
     }
 
-    fn close(mut self, status: StatusCode) {
+    fn head(&mut self, status: StatusCode) {
         self.status = Some(status);
+        self.app.metrics.head(self.route, self.began.elapsed());
     }
 }
 
 impl Drop for Account {
     fn drop(&mut self) {
-        // 499, as nginx writes it: the caller hung up before there was an answer.
-        let status = self.status.map_or(499, |status| status.as_u16());
+        // 499, as nginx writes it: the caller hung up before there was an answer, or before a stream's end.
+        let status = match &self.end {
+            Some(end) => end.status(),
+            None => self.status.map(|status| status.as_u16()),
+        };
+        let status = status.unwrap_or(499);
         let took = self.began.elapsed();
-        self.app.metrics.answered(self.route, status, took);
+        self.app.metrics.answered(self.route, status);
         tracing::info!(
             id = %self.id,
             method = %self.method,

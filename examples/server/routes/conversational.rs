@@ -1,13 +1,15 @@
 //! `POST /v1/conversational`: one spoken turn of a conversation that goes on.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use claude_exec::Error;
 use claude_exec::brain::{Busy, ConversationTurn, Message};
 use claude_exec::http::{Body, event_stream, json, read_body, sse};
 use claude_exec::protocol::Outcome;
-use claude_exec_openai::{ApiError, Model, from_error, from_outcome};
+use claude_exec_openai::quota::{Bill, Billed, Permit};
+use claude_exec_openai::{AnswerEnd, ApiError, Model, from_error, from_outcome};
 use futures::{Stream, StreamExt, stream};
 use http::header::{ACCEPT, HeaderMap};
 use http::{Request, Response, StatusCode};
@@ -18,6 +20,12 @@ use serde_json::Value;
 use super::speech::{self, Speech, Step};
 use crate::app::App;
 use crate::phase::Phase;
+
+/// How long a turn that is interrupted may take to make room for the one that interrupts it, in tries.
+const PLACE_TRIES: u32 = 100;
+
+/// The pause between two of them.
+const PLACE_PAUSE: Duration = Duration::from_millis(20);
 
 /// The original's request, and what is newer; other fields are ignored, as it did.
 #[derive(Deserialize)]
@@ -74,10 +82,12 @@ async fn answer(
         }
         return Ok(json(StatusCode::OK, &answer));
     };
-    let model = match app.config.models.resolve(said.model.as_deref())? {
-        Model::Plain { cli_name, .. } => cli_name.clone(),
+    let (name, model) = match app.config.models.resolve(said.model.as_deref())? {
+        Model::Plain { name, cli_name } => (name, cli_name.clone()),
         _ => return Err(ApiError::invalid("model", "an agent does not hold conversations")),
     };
+    let interrupts = said.interrupt.then_some(conversation.as_str());
+    let (permit, bill) = admit(app, caller, name, interrupts).await?;
     if said.forget {
         if said.interrupt {
             app.brain.interrupt(&conversation).map_err(|error| refuse(&error))?;
@@ -91,16 +101,46 @@ async fn answer(
     let turn = tokio::time::timeout(limit, app.brain.say(&conversation, message)).await;
     let turn = turn.unwrap_or_else(|_| Err(Error::timed_out("waiting for a place", limit)));
     let speaking = Speaking {
-        turn: turn.map_err(|error| refuse(&error))?,
+        turn: Billed::new(turn.map_err(|error| refuse(&error))?, bill),
+        permit: Some(permit),
+        ended: AnswerEnd::default(),
         speech: Speech::default(),
         app: Arc::clone(app),
         session_id: said.session_id,
     };
     if said.stream || wants_events(&head.headers) {
+        let ended = speaking.ended.clone();
         let frames = speaking.open().await?;
-        return Ok(event_stream(sse::keep_alive(Box::pin(frames), sse::KEEP_ALIVE_INTERVAL)));
+        let mut response = event_stream(sse::keep_alive(Box::pin(frames), sse::KEEP_ALIVE_INTERVAL));
+        response.extensions_mut().insert(ended);
+        return Ok(response);
     }
     Ok(json(StatusCode::OK, &speaking.whole().await?))
+}
+
+/// Takes the request. Where it interrupts the turn that has its key's place, that one makes room first.
+async fn admit(
+    app: &App,
+    caller: &str,
+    model: &str,
+    interrupts: Option<&str>,
+) -> Result<(Permit, Bill), ApiError> {
+    let mut admitted = app.ledger.admit(caller, model).await;
+    let is_full = |admitted: &Result<_, ApiError>| {
+        admitted.as_ref().is_err_and(|error| error.code == Some("rate_limit_exceeded"))
+    };
+    let interrupts = interrupts.filter(|_| is_full(&admitted));
+    let interrupted = interrupts.map(|session| app.brain.interrupt(session).unwrap_or_default());
+    if interrupted == Some(true) {
+        for _ in 0..PLACE_TRIES {
+            tokio::time::sleep(PLACE_PAUSE).await;
+            admitted = app.ledger.admit(caller, model).await;
+            if !is_full(&admitted) {
+                break;
+            }
+        }
+    }
+    admitted
 }
 
 fn parse(body: &[u8]) -> Result<Said, ApiError> {
@@ -139,7 +179,10 @@ fn wants_events(headers: &HeaderMap) -> bool {
 
 /// A turn on its way to its caller. Dropping it, as when the caller hangs up, interrupts it.
 struct Speaking {
-    turn: ConversationTurn,
+    turn: Billed<ConversationTurn>,
+    /// Its place among the requests of its key, until its last word.
+    permit: Option<Permit>,
+    ended: AnswerEnd,
     speech: Speech,
     app: Arc<App>,
     session_id: String,
@@ -155,18 +198,19 @@ impl Speaking {
                 Step::Ended(end) => return Err(self.end(end)),
             }
         }
-        Err(Err(refuse(&Error::stopped())))
+        Err(self.end(Err(Error::stopped())))
     }
 
-    fn end(&self, end: Result<Box<Outcome>, Error>) -> Result<Reply, ApiError> {
-        match end {
-            Ok(outcome) => {
-                self.app.metrics.spent(outcome.cost_usd.unwrap_or_default());
-                reply(&self.session_id, *outcome)
-            }
+    fn end(&mut self, end: Result<Box<Outcome>, Error>) -> Result<Reply, ApiError> {
+        // Before the caller knows: its next request may come at once.
+        self.permit = None;
+        let end = match end {
+            Ok(outcome) => reply(&self.session_id, *outcome),
             Err(error) if error.is_stopped() && self.app.phases.now() < Phase::Ending => Err(interrupted()),
             Err(error) => Err(refuse(&error)),
-        }
+        };
+        self.ended.tell(end.as_ref().map_or_else(|error| error.status, |_| 200));
+        end
     }
 
     async fn whole(mut self) -> Result<Reply, ApiError> {

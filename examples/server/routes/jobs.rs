@@ -15,6 +15,9 @@ use crate::app::App;
 /// Says that the same request with the same key is the same job (draft-ietf-httpapi-idempotency-key-header).
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
+/// No limit of a key counts jobs, so a key with limits starts none.
+const LIMITED: &str = "this key has limits, and jobs have none: use a key without limits";
+
 /// Room for a UUID and a name before it.
 const MAX_KEY_BYTES: usize = 128;
 
@@ -22,6 +25,9 @@ const MAX_KEY_BYTES: usize = 128;
 pub async fn execute(app: &App, caller: &str, request: Request<Incoming>) -> Response<Body> {
     if let Some(reason) = app.no_jobs {
         return detail(StatusCode::SERVICE_UNAVAILABLE, reason);
+    }
+    if app.ledger.limits(caller).is_none_or(|limits| limits.is_limited()) {
+        return detail(StatusCode::FORBIDDEN, LIMITED);
     }
     let (head, body) = request.into_parts();
     let key = match key(&head.headers, caller) {

@@ -151,7 +151,8 @@ impl Host {
         self.out.line(format!(
             "{{\"duration_api_ms\":1,\"stop_reason\":{stop},\"session_id\":\"{session}\",\"total_cost_usd\":{cost:.4},\
              \"usage\":{{\"input_tokens\":10,\"cache_creation_input_tokens\":0,\"cache_read_input_tokens\":0,\
-             \"output_tokens\":7}},\"modelUsage\":{{}},\"permission_denials\":[{denials}],\"terminal_reason\":\
+             \"output_tokens\":7}},\"modelUsage\":{{}},\"model_usage_since_last_result\":{{\"fake\":{{\"inputTokens\":10,\
+             \"outputTokens\":7,\"cacheReadInputTokens\":0,\"cacheCreationInputTokens\":0,\"costUSD\":0.0001}}}},\"permission_denials\":[{denials}],\"terminal_reason\":\
              \"{terminal}\",\"is_error\":{is_error},\"num_turns\":{rounds},\"subtype\":\"{subtype}\",\
              \"api_error_status\":{status}{extra},\"ttft_ms\":1,\"type\":\"result\",\"duration_ms\":2,\"uuid\":\"{uuid}\",\
              \"queued_turn_count\":0,\"result_index\":{index}}}",
