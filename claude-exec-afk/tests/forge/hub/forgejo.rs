@@ -53,8 +53,10 @@ pub(super) fn answer(hub: &mut Hub, asked: &Asked, face: Face) -> Reply {
             counted(asked, hub.labels.iter().map(|(name, id)| json!({ "id": id, "name": name })).collect())
         }
         ["labels"] if asked.method == Method::POST => {
+            if !asked.body["color"].as_str().is_some_and(|color| color.starts_with('#')) {
+                return Reply::json(422, &json!({ "message": "[Color]: Required" }));
+            }
             let (id, name) = (hub.id(), asked.body["name"].as_str().unwrap());
-            assert!(asked.body["color"].as_str().unwrap().starts_with('#'));
             hub.labels.insert(name.into(), id);
             Reply::json(201, &json!({ "id": id, "name": name }))
         }

@@ -103,7 +103,9 @@ fn issue(hub: &mut Hub, asked: &Asked, number: u64, rest: &[&str]) -> Reply {
     match (asked.method.as_str(), rest) {
         ("GET", []) => Reply::json(200, &shown(number, &hub.issues[&number])),
         ("PATCH", []) => {
-            assert_eq!(asked.body["state"], "closed");
+            if asked.body["state"] != "closed" {
+                return Reply::json(422, &json!({ "message": "Validation Failed" }));
+            }
             hub.close(BOT, number, None);
             Reply::json(200, &shown(number, &hub.issues[&number]))
         }
