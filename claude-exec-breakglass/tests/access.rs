@@ -67,6 +67,26 @@ fn guard(proof: Option<Proof>) -> Guard {
     Guard::new(config).unwrap()
 }
 
+/// X3: who is signed in by a proxy is asked where the request comes from; the table of it is `origin`'s own.
+#[test]
+fn x3_a_signed_in_browser_on_another_site_is_turned_away() {
+    let guard = guard(Some(Proof::secret(PROXY_SECRET).unwrap()));
+    let signed_in = [
+        ("x-authentik-username", "viktor"),
+        ("x-authentik-groups", "breakglass"),
+        ("x-breakglass-proxy-secret", PROXY_SECRET),
+        ("content-type", "application/json"),
+        ("x-breakglass", "1"),
+    ];
+    let uri = Uri::from_static("/api/pve/reset");
+    for (origin, expected) in [("https://bg.example", None), ("https://evil.test", Some(403))] {
+        let lines = [&signed_in[..], &[("origin", origin)]].concat();
+        let peer = PROXY.parse().unwrap();
+        let admitted = guard.admit(&Method::POST, &uri, &headers(&lines), peer, Need::Scope(Scope::Power));
+        assert_eq!(admitted.err().map(|denied| denied.status().as_u16()), expected, "{origin}");
+    }
+}
+
 /// X2: the identity header that the original believes, unconditionally, from anybody.
 #[test]
 fn x2_identity_headers_count_only_from_the_proxy_with_its_proof() {

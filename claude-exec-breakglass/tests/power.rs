@@ -250,6 +250,23 @@ async fn an_unknown_outcome_is_settled_when_the_host_is_heard_again() {
     assert_eq!(host.sent(), 1);
 }
 
+/// What the host says is told without its secrets, when it is looked at and when a verb has run.
+#[tokio::test(start_paused = true)]
+async fn what_the_host_says_is_told_without_its_secrets() {
+    let host = Host::new(&["BG1 fact status=running\n> args: -vnc password=hunter2"]);
+    let done = |nonce: &str| {
+        let begin = format!("BG1 begin {nonce} reset 102\n> passwd=hunter2\n");
+        Scripted::new().stdout(format!("{begin}BG1 end {nonce} rc=0 status=running proof=sent\n"))
+    };
+    let site = Site::over(host.executor(done));
+    let (status, looked) = site.ask(Method::POST, "/api/pve/status", &[], &Value::Null).await;
+    let told = |value: &Value| value["stdout"].as_str().unwrap().trim().to_owned();
+    assert_eq!((status, told(&looked)), (200, "args: -vnc password=[redacted]".to_owned()));
+    let (_, prepared) = site.prepare("reset").await;
+    let (_, operation) = site.commit(&prepared, "k").await;
+    assert_eq!(told(&operation), "passwd=[redacted]");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_vm_that_changed_since_it_was_seen_is_looked_at_again() {
     let host = Host::new(&[RUNNING, "BG1 fact status=running\nBG1 fact process=8:2"]);

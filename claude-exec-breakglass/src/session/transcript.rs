@@ -341,6 +341,15 @@ mod tests {
     }
 
     #[test]
+    fn what_a_person_is_asked_shows_no_secret() {
+        let input = r#"{"command":"mysql --password=hunter2","more":{"note":"token: abc123"}}"#;
+        let shown = show_input(input, &Redactor::new());
+        assert_eq!(shown.command.as_deref(), Some("mysql --password=[redacted]"));
+        let whole = shown.input.to_string();
+        assert!(!whole.contains("hunter2") && !whole.contains("abc123"), "{whole}");
+    }
+
+    #[test]
     fn hostile_output_is_plain_text_and_secrets_are_gone_before_the_cut() {
         let mut transcript = Transcript::new(1, Redactor::new().secret("hunter2-secret"));
         let text =
