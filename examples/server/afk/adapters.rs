@@ -7,8 +7,8 @@ use std::time::Duration;
 use claude_exec::executor::LocalExecutor;
 use claude_exec_afk::adapter::brain::Sandbox;
 use claude_exec_afk::adapter::{
-    CommandDeploy, GitHub, GitHubDeployments, LogBell, Ntfy, Secret, Slack, T3Settings, Token, Webhook,
-    Woodpecker,
+    CommandDeploy, Forgejo, GitHub, GitHubDeployments, LogBell, Ntfy, Secret, Slack, T3Settings, Token,
+    Webhook, Woodpecker,
 };
 use claude_exec_afk::config::Settings;
 use claude_exec_afk::engine::SystemClock;
@@ -55,11 +55,20 @@ impl Adapters {
     pub fn take(settings: &mut Settings, policy: &claude_exec_afk::Config) -> Result<Self> {
         let branch = settings.text("AFK_BRANCH");
         let (mut git_url, link) = (settings.text("AFK_GIT_URL"), settings.text("AFK_LINK"));
-        let github = match settings.text("AFK_TRACKER").as_deref() {
-            None => None,
-            Some("github") => Some(Arc::new(github(settings, policy, branch.as_deref(), &mut git_url)?)),
-            Some(_) => return Err(Error::invalid("AFK_TRACKER", "must be github")),
-        };
+        let named = settings.text("AFK_TRACKER");
+        let (mut hub, mut forge) = (None, None);
+        match named.as_deref() {
+            None => {}
+            Some("github") => {
+                hub = Some(Arc::new(github(settings, policy, branch.as_deref(), &mut git_url)?));
+            }
+            Some("forgejo" | "gitea") => {
+                forge = Some(Arc::new(forgejo(settings, policy, branch.as_deref(), &mut git_url)?));
+            }
+            Some(_) => return Err(Error::invalid("AFK_TRACKER", "must be github, forgejo or gitea")),
+        }
+        let own = hub.clone().map(|hub| hub as Arc<dyn Ci>);
+        let own = own.or_else(|| forge.clone().map(|forge| forge as Arc<dyn Ci>));
         let agent = match settings.text("AFK_AGENT").as_deref() {
             None => None,
             Some("claude") => Some(claude(settings)?),
@@ -70,16 +79,18 @@ impl Adapters {
             Some(_) => return Err(Error::invalid("AFK_AGENT", "must be claude or t3")),
         };
         let ci: Option<Arc<dyn Ci>> = match settings.text("AFK_CI").as_deref() {
-            // GitHub's own checks, where it is the tracker.
-            None => github.clone().map(|github| github as Arc<dyn Ci>),
-            Some("github") if github.is_some() => github.clone().map(|github| github as Arc<dyn Ci>),
-            Some("github") => return Err(Error::invalid("AFK_CI", "is github, and AFK_TRACKER is not")),
+            // The tracker's own checks and statuses.
+            None => own,
             Some("woodpecker") => Some(Arc::new(woodpecker(settings, branch.as_deref())?)),
-            Some(_) => return Err(Error::invalid("AFK_CI", "must be github or woodpecker")),
+            same if same == named.as_deref() => own,
+            Some(_) => {
+                return Err(Error::invalid("AFK_CI", "must be the same as AFK_TRACKER, or woodpecker"));
+            }
         };
         let bell = bell(settings)?;
-        let deploy = deploy(settings, policy.deploy, github.as_ref())?;
-        let tracker = github.map(|github| github as Arc<dyn Tracker>);
+        let deploy = deploy(settings, policy.deploy, hub.as_ref())?;
+        let tracker = hub.map(|hub| hub as Arc<dyn Tracker>);
+        let tracker = tracker.or_else(|| forge.map(|forge| forge as Arc<dyn Tracker>));
         Ok(Self { tracker, ci, agent, bell, deploy, git_url, branch, link })
     }
 
@@ -119,6 +130,29 @@ fn github(
         github = github.required(names.split(',').map(str::trim).filter(|name| !name.is_empty()));
     }
     Ok(github)
+}
+
+fn forgejo(
+    settings: &mut Settings,
+    policy: &claude_exec_afk::Config,
+    branch: Option<&str>,
+    git_url: &mut Option<String>,
+) -> Result<Forgejo> {
+    let url = required(settings.text("AFK_TRACKER_URL"), "AFK_TRACKER_URL")?;
+    let token =
+        required(Token::take(settings, "AFK_TRACKER_TOKEN", "AFK_TRACKER_TOKEN_FILE")?, "AFK_TRACKER_TOKEN")?;
+    git_url.get_or_insert_with(|| format!("{}/{{}}.git", url.trim_end_matches('/')));
+    let mut forgejo = Forgejo::new(&url, token)?.ready_label(&*policy.ready_label);
+    if let Some(login) = settings.text("AFK_TRACKER_LOGIN") {
+        forgejo = forgejo.login(login);
+    }
+    if let Some(branch) = branch {
+        forgejo = forgejo.branch(branch);
+    }
+    if let Some(names) = settings.text("AFK_CI_REQUIRED") {
+        forgejo = forgejo.required(names.split(',').map(str::trim).filter(|name| !name.is_empty()));
+    }
+    Ok(forgejo)
 }
 
 fn claude(settings: &mut Settings) -> Result<AgentChoice> {
@@ -287,6 +321,20 @@ mod tests {
             assert!(matches!(adapters.deploy, Some(DeployChoice::Commands { .. })));
             assert_eq!(adapters.git_url.as_deref(), Some("https://github.com/{}.git"));
             assert!(!format!("{adapters:?}").contains("hush"));
+        }
+    }
+
+    #[test]
+    fn a_forgejo_brings_its_own_ci_and_its_own_git() {
+        for name in ["forgejo", "gitea"] {
+            let all =
+                [("AFK_TRACKER", name), ("AFK_TRACKER_URL", "https://forge/"), ("AFK_TRACKER_TOKEN", "hush")];
+            let adapters = take(&all, false).unwrap();
+            assert!(adapters.tracker.is_some() && adapters.ci.is_some());
+            assert_eq!(adapters.git_url.as_deref(), Some("https://forge/{}.git"));
+            assert_eq!(take(&all[..1], false).unwrap_err().field(), Some("AFK_TRACKER_URL"));
+            let other = [&all[..], &[("AFK_CI", "github")]].concat();
+            assert_eq!(take(&other, false).unwrap_err().field(), Some("AFK_CI"));
         }
     }
 

@@ -62,7 +62,8 @@ pub async fn live(
 fn with_agent(config: &Config, agent: Arc<dyn Agent>) -> Result<Ports, Refused> {
     let adapters = &config.adapters;
     let tracker = adapters.tracker.clone();
-    let tracker = tracker.ok_or_else(|| refuse("AFK_TRACKER", "must be set: github; or try --demo"))?;
+    let tracker = tracker
+        .ok_or_else(|| refuse("AFK_TRACKER", "must be set: github, forgejo or gitea; or try --demo"))?;
     let ci = adapters.ci.clone();
     let ci = ci.ok_or_else(|| refuse("AFK_CI", "must be set: github or woodpecker"))?;
     let mirrors = mirrors(adapters, state(config)?.join("mirrors"), executor(config))
