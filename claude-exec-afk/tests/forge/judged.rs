@@ -1,6 +1,8 @@
 //! Every request that the adapters make, judged by the services' own descriptions; and GitHub's adapter on a GitHub
 //! that others made.
 
+use std::time::Duration;
+
 use claude_exec_afk::Sha;
 use claude_exec_afk::port::LabelChange;
 use http::Method;
@@ -81,8 +83,12 @@ async fn every_request_is_what_the_services_own_descriptions_allow() {
     for (service, method, path, body) in wrong {
         let request =
             reqwest::Client::new().request(method.clone(), format!("{}{path}", judge.urls[service]));
-        let request = request.header("content-type", "application/json").body(body.to_string());
-        request.send().await.unwrap();
+        // Prism sends no body of a DELETE on, but the length of it.
+        let request = match body.is_null() {
+            true => request,
+            false => request.header("content-type", "application/json").body(body.to_string()),
+        };
+        request.timeout(Duration::from_secs(60)).send().await.unwrap();
         let told = judge.told().await;
         let found =
             told.iter().any(|(from, text)| *from == Some(service) && text.starts_with("Violation: request"));
