@@ -228,7 +228,7 @@ async fn an_interrupted_turn_is_cancelled_and_leaves_nothing() {
     turn.interrupt();
     let (_, events) = read(&mut turn).await;
     let ends: Vec<_> = events.iter().filter(|event| !matches!(event, Event::Text(_))).collect();
-    assert!(matches!(ends[..], [.., Event::Cancelled, Event::TurnEnd]), "{ends:?}");
+    assert!(matches!(ends[..], [.., Event::Cancelled, Event::Late(_), Event::TurnEnd]), "{ends:?}");
     assert!(process::with_command(&home.work().display().to_string()).is_empty());
 }
 
