@@ -14,6 +14,9 @@ use futures::{FutureExt, StreamExt};
 use crate::stand::{PROMPT, Sample, Stand, Way};
 use crate::support::process;
 
+/// The CLI goes on starting for a while after its first answer; a spare has mostly waited for longer.
+const SETTLED: Duration = Duration::from_secs(1);
+
 /// A pool on a stand of its own.
 struct Pooled {
     stand: Stand,
@@ -86,6 +89,7 @@ impl Way for Spare {
                 (stats.spares, stats.processes()) == (1, 1)
             })
             .await;
+            tokio::time::sleep(SETTLED).await;
         }
         .boxed()
     }
