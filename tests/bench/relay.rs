@@ -33,9 +33,6 @@ const WARM_UP: usize = 50;
 const REQUESTS: usize = 600;
 const RUNS: usize = 5;
 
-/// Longer than the recording takes.
-const PATIENCE: Duration = Duration::from_secs(10);
-
 struct Load {
     requests: usize,
     runs: usize,
@@ -45,14 +42,13 @@ struct Load {
 async fn main() {
     let quick = std::env::args().any(|arg| arg == "--test");
     let load = if quick { Load { requests: 100, runs: 1 } } else { Load { requests: REQUESTS, runs: RUNS } };
-    let directory = tempfile::tempdir().expect("the temporary directory is writable");
-    let script = cat_script(&directory).await;
     println!("relay: {DELTAS} deltas a request, {} runs of {} requests", load.runs, load.requests);
     println!(
         "| CLI | concurrency | requests/s | deltas/s | Python service | ratio | CPU ms/request, server + CLI | peak RSS |"
     );
     println!("|---|---:|---:|---:|---:|---:|---:|---:|");
-    for (name, cli) in [("the project's fake", Path::new(FAKE)), ("`sh` and `cat`", &script)] {
+    // A script of `sh` and `cat`, as the Python service had it, cannot be kept alive.
+    for (name, cli) in [("the project's fake", Path::new(FAKE))] {
         let server = Server::start(cli, std::env::var("PATH").map(|path| ("PATH".to_owned(), path)));
         run(&server, WARM_UP.min(load.requests), 1).await;
         for (concurrency, _, original) in ORIGINAL {
@@ -100,23 +96,4 @@ async fn run(server: &Server, requests: usize, concurrency: usize) -> f64 {
         worker.expect("no request fails");
     }
     requests as f64 / start.elapsed().as_secs_f64()
-}
-
-/// A script that ignores what it is asked, and cats what the fake says to [`PROMPT`].
-async fn cat_script(directory: &TempDir) -> PathBuf {
-    let transcript = directory.path().join("transcript.jsonl");
-    let command = Invocation::conversational(PROMPT).program(FAKE).to_command().expect("the prompt is fine");
-    let Stdin::Open(stdin) = command.stdin.clone() else { panic!("a turn's stdin stays open") };
-    let command = command.stdin(Stdin::Once(stdin));
-    let said = output(&LocalExecutor::new(), command, PATIENCE).await.expect("the fake runs");
-    std::fs::write(&transcript, said.stdout).expect("the directory is writable");
-    let path = directory.path().join("claude");
-    let version = "echo '2.1.330 (Claude Code)'";
-    let text =
-        format!("#!/bin/sh\ncase $1 in --version) {version} ;; *) cat '{}' ;; esac\n", transcript.display());
-    std::fs::write(&path, text).expect("the directory is writable");
-    use std::os::unix::fs::PermissionsExt;
-    let mode = std::fs::Permissions::from_mode(0o755);
-    std::fs::set_permissions(&path, mode).expect("the file is ours");
-    path
 }
