@@ -1,20 +1,16 @@
 //! How much the bundled server relays: `tests/bench.sh relay`.
 //!
 //! One HTTP client, the server and a CLI that writes 300 deltas as fast as it can, all on the same cores. The CLI is
-//! either the project's own fake, which reads its stdin as the real one does, or `cat` in a shell script, which is
-//! what the Python service was measured with.
+//! the project's own fake, which reads its stdin as the real one does; the Python service was measured with `cat` in a
+//! shell script, which cannot be kept alive.
 
 mod client;
 mod server;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
-
-use claude_exec::Invocation;
-use claude_exec::executor::{LocalExecutor, Stdin, output};
-use tempfile::TempDir;
+use std::time::Instant;
 
 use client::Client;
 use server::Server;
@@ -47,7 +43,6 @@ async fn main() {
         "| CLI | concurrency | requests/s | deltas/s | Python service | ratio | CPU ms/request, server + CLI | peak RSS |"
     );
     println!("|---|---:|---:|---:|---:|---:|---:|---:|");
-    // A script of `sh` and `cat`, as the Python service had it, cannot be kept alive.
     for (name, cli) in [("the project's fake", Path::new(FAKE))] {
         let server = Server::start(cli, std::env::var("PATH").map(|path| ("PATH".to_owned(), path)));
         run(&server, WARM_UP.min(load.requests), 1).await;
