@@ -43,28 +43,26 @@ async fn main() {
         "| CLI | concurrency | requests/s | deltas/s | Python service | ratio | CPU ms/request, server + CLI | peak RSS |"
     );
     println!("|---|---:|---:|---:|---:|---:|---:|---:|");
-    for (name, cli) in [("the project's fake", Path::new(FAKE))] {
-        let server = Server::start(cli, std::env::var("PATH").map(|path| ("PATH".to_owned(), path)));
-        run(&server, WARM_UP.min(load.requests), 1).await;
-        for (concurrency, _, original) in ORIGINAL {
-            let mut rates = Vec::new();
-            let before = server.cpu();
-            for _ in 0..load.runs {
-                rates.push(run(&server, load.requests, concurrency).await);
-            }
-            rates.sort_by(f64::total_cmp);
-            let requests = rates[rates.len() / 2];
-            let deltas = requests * DELTAS as f64;
-            let after = server.cpu();
-            let cpu = |seconds: f64| seconds * 1e3 / (load.runs * load.requests) as f64;
-            println!(
-                "| {name} | {concurrency} | {requests:.0} | {deltas:.0} | {original:.0} | {:.1} | {:.2} + {:.2} | {:.1} MB |",
-                deltas / original,
-                cpu(after.server - before.server),
-                cpu(after.cli - before.cli),
-                server.peak_rss_mb(),
-            );
+    let server = Server::start(Path::new(FAKE), std::env::var("PATH").map(|path| ("PATH".to_owned(), path)));
+    run(&server, WARM_UP.min(load.requests), 1).await;
+    for (concurrency, _, original) in ORIGINAL {
+        let mut rates = Vec::new();
+        let before = server.cpu();
+        for _ in 0..load.runs {
+            rates.push(run(&server, load.requests, concurrency).await);
         }
+        rates.sort_by(f64::total_cmp);
+        let requests = rates[rates.len() / 2];
+        let deltas = requests * DELTAS as f64;
+        let after = server.cpu();
+        let cpu = |seconds: f64| seconds * 1e3 / (load.runs * load.requests) as f64;
+        println!(
+            "| the project's fake | {concurrency} | {requests:.0} | {deltas:.0} | {original:.0} | {:.1} | {:.2} + {:.2} | {:.1} MB |",
+            deltas / original,
+            cpu(after.server - before.server),
+            cpu(after.cli - before.cli),
+            server.peak_rss_mb(),
+        );
     }
     println!("\nThe Python service's peak RSS is {ORIGINAL_RSS_MB} MB; its CLI was `sh` and `cat`.");
 }
