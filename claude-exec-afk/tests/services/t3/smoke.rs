@@ -19,6 +19,9 @@ use claude_exec_afk::run::{Activity, Session};
 use claude_exec_afk::{RunId, Seen, Usd};
 use serde_json::json;
 
+use crate::t3::fake::{Fake, TOKEN};
+use crate::t3::schema::Release;
+
 const PROMPT: &str = "This is a test of the connection. Do none of the above, use no tool and change no file: answer \
 with the single word ok, and end your turn.";
 const LOOK: Duration = Duration::from_millis(500);
@@ -30,6 +33,24 @@ async fn smoke_against_a_live_server() {
             "T3: never tried live here: set T3_AFK_BASE_URL and T3_AFK_TOKEN (claude-exec-afk/README.md, \"Live T3\")",
         );
     };
+    smoke(url, token, set("T3_AFK_SMOKE_DISPATCH").as_deref() == Some("1")).await;
+}
+
+/// What is run against a live server holds on the fake of each release, and leaves nothing there.
+#[tokio::test]
+async fn the_smoke_test_passes_on_the_fake_of_each_release() {
+    for release in Release::ALL {
+        let fake = Fake::start(release, true).await;
+        smoke(fake.url().to_owned(), TOKEN.to_owned(), true).await;
+        assert!(
+            !fake.world().begun.is_empty(),
+            "the first turn; the second is interrupted, perhaps before it begins"
+        );
+        fake.judge();
+    }
+}
+
+async fn smoke(url: String, token: String, dispatches: bool) {
     let id = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
     let root = set("T3_AFK_SMOKE_ROOT").unwrap_or_else(|| format!("/tmp/claude-exec-afk-smoke-{id}"));
     let kept = tempfile::tempdir().unwrap();
@@ -56,7 +77,7 @@ async fn smoke_against_a_live_server() {
     say(&format!("T3 {}, protocol {}, {} projects", probe.version, probe.protocol, probe.projects.len()));
     let run: RunId = format!("smoke.{id}").parse().unwrap();
     assert_eq!(agent.look(&run).await, Seen::Absent, "a run that never was");
-    if set("T3_AFK_SMOKE_DISPATCH").as_deref() != Some("1") {
+    if !dispatches {
         return left_out(&format!(
             "T3 {}: read, and nothing sent: set T3_AFK_SMOKE_DISPATCH=1 to have an agent take two turns",
             probe.version
