@@ -1,6 +1,7 @@
 //! What the trackers have in common, over what they do differently.
 
 use super::history::{LabelEvent, last_labelling, text_when_labelled};
+use super::http::Answer;
 use super::mentions;
 use crate::error::{Error, Result};
 use crate::issue::{Blocker, Issue, Labelling, Permission};
@@ -75,6 +76,11 @@ pub(super) async fn blockers<F: Forge>(
 /// That something is not there for this token: gone, or not to be seen. Nothing follows from that.
 pub(super) fn hidden(service: &'static str, what: impl std::fmt::Display) -> Error {
     Error::unavailable(service, format_args!("404: {what} is gone, or this token may not see it"), None)
+}
+
+/// A 404 to a change: the token may have lost its access for a while, so it is tried again.
+pub(super) fn gone<F: Forge>(answer: Answer, key: &IssueKey) -> Result<Answer> {
+    if answer.status() == 404 { Err(hidden(F::NAME, key)) } else { Ok(answer) }
 }
 
 /// Checks that a change of labels was made: without the right to push they are dropped in silence (T9).

@@ -23,6 +23,8 @@
 mod bell;
 #[cfg(feature = "brain")]
 pub mod brain;
+#[cfg(feature = "http-adapters")]
+mod comment;
 #[cfg(feature = "command")]
 mod deploy;
 #[cfg(feature = "http-adapters")]
@@ -33,6 +35,8 @@ mod forge;
 mod forgejo;
 #[cfg(feature = "http-adapters")]
 mod github;
+#[cfg(any(feature = "brain", feature = "command", feature = "http-adapters"))]
+mod held;
 #[cfg(feature = "http-adapters")]
 mod history;
 #[cfg(feature = "http-adapters")]

@@ -14,8 +14,9 @@ use futures::future::{BoxFuture, join_all};
 
 use super::config::BrainConfig;
 use super::record::{Record, Records};
-use super::slot::{NotBegun, Slot, lock};
+use super::slot::{NotBegun, Slot};
 use super::tree::Trees;
+use crate::adapter::held::held;
 use crate::error::{Error, Result};
 use crate::money::Usd;
 use crate::names::RunId;
@@ -89,7 +90,7 @@ impl BrainAgent {
 
     /// Ends everything that runs, and waits until it is gone. The sessions go on in the next process.
     pub async fn close(&self) {
-        let slots: Vec<_> = lock(&self.slots).values().cloned().collect();
+        let slots: Vec<_> = held(&self.slots).values().cloned().collect();
         join_all(slots.iter().filter_map(|slot| slot.running()).map(|running| async move {
             running.handle.stop();
             running.is_gone().await
@@ -99,7 +100,7 @@ impl BrainAgent {
 
     /// True when a turn runs in this process.
     pub fn is_busy(&self) -> bool {
-        lock(&self.slots).values().any(|slot| slot.running().is_some())
+        held(&self.slots).values().any(|slot| slot.running().is_some())
     }
 
     /// Waits until no turn runs in this process.
@@ -109,7 +110,7 @@ impl BrainAgent {
     /// Nothing is lost.
     pub async fn until_idle(&self) {
         loop {
-            let running = lock(&self.slots).values().find_map(|slot| slot.running());
+            let running = held(&self.slots).values().find_map(|slot| slot.running());
             match running {
                 Some(running) => running.until_gone().await,
                 None => return,
@@ -118,7 +119,7 @@ impl BrainAgent {
     }
 
     fn slot(&self, run: &RunId) -> Arc<Slot> {
-        Arc::clone(lock(&self.slots).entry(run.clone()).or_insert_with(|| Arc::new(Slot::new())))
+        Arc::clone(held(&self.slots).entry(run.clone()).or_insert_with(|| Arc::new(Slot::new())))
     }
 
     async fn begin(&self, ask: Ask<'_>, permit: Permit) -> Result<Accepted> {
@@ -268,7 +269,7 @@ impl BrainAgent {
             gone(running.is_gone().await)?;
         }
         self.settled(run, &slot).await?;
-        lock(&self.slots).remove(run);
+        held(&self.slots).remove(run);
         Ok(())
     }
 
@@ -333,7 +334,7 @@ impl Agent for BrainAgent {
 
 impl Drop for BrainAgent {
     fn drop(&mut self) {
-        lock(&self.slots).values().for_each(|slot| slot.abort());
+        held(&self.slots).values().for_each(|slot| slot.abort());
     }
 }
 

@@ -1,6 +1,6 @@
 //! What this process does for a run: a turn that is being begun, or one that runs.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use claude_exec::brain::{Turn, TurnHandle};
@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::evidence::Proofs;
 use super::pulse::{Pulse, quiet};
 use super::record::Records;
+use crate::adapter::held::held;
 use crate::names::{Digest, RunId};
 use crate::run::Evidence;
 use crate::seen::Seen;
@@ -71,7 +72,7 @@ impl Slot {
     }
 
     pub(super) fn running(&self) -> Option<Arc<Running>> {
-        lock(&self.turn).as_ref().map(|(running, _)| Arc::clone(running))
+        held(&self.turn).as_ref().map(|(running, _)| Arc::clone(running))
     }
 
     /// Follows `turn` in a task of its own; the receiver is told when it has begun, or why it did not.
@@ -92,11 +93,11 @@ impl Slot {
         });
         let (begun, has_begun) = oneshot::channel();
         // Held until the task is in it, so that one that ends at once finds itself there.
-        let mut place = lock(&self.turn);
+        let mut place = held(&self.turn);
         let (slot, shared) = (Arc::clone(self), Arc::clone(&running));
         let task = tokio::spawn(async move {
             shared.follow(turn, &run, &records, begun).await;
-            *lock(&slot.turn) = None;
+            *held(&slot.turn) = None;
             shared.ended.send_replace(true);
         });
         *place = Some((running, task.abort_handle()));
@@ -106,7 +107,7 @@ impl Slot {
 
     /// Drops a running turn, which ends its process.
     pub(super) fn abort(&self) {
-        if let Some((_, task)) = &*lock(&self.turn) {
+        if let Some((_, task)) = &*held(&self.turn) {
             task.abort();
         }
     }
@@ -129,13 +130,13 @@ impl Running {
     pub(super) async fn look(&self, work: &Seen<Digest>) -> (Duration, bool) {
         let cpu = self.handle.cpu_time().await;
         let at = self.started.elapsed();
-        let mut watched = lock(&self.watched);
+        let mut watched = held(&self.watched);
         watched.pulse.look(work, cpu, at);
         (quiet(&watched.pulse.signs(at)), watched.asking)
     }
 
     pub(super) fn evidence(&self) -> Evidence {
-        lock(&self.watched).proofs.evidence.clone()
+        held(&self.watched).proofs.evidence.clone()
     }
 
     async fn follow(
@@ -198,7 +199,7 @@ impl Running {
     /// Notes an event; true when it has proved something, which must survive this process.
     fn hear(&self, event: &Event) -> bool {
         let at = self.started.elapsed();
-        let mut watched = lock(&self.watched);
+        let mut watched = held(&self.watched);
         watched.pulse.hear(event, at);
         match event {
             // Nobody is there to answer.
@@ -216,8 +217,4 @@ async fn write(records: &Records, run: &RunId, change: impl Fn(&mut super::recor
         tracing::error!(%run, %error, "how the agent's turn went cannot be written down");
         tokio::time::sleep(WRITE_AGAIN).await;
     }
-}
-
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use claude_exec::executor::{Executor, output};
@@ -12,6 +12,7 @@ use tokio::task::AbortHandle;
 
 use super::argv::Argv;
 use super::told::{Told, told};
+use crate::adapter::held::held;
 use crate::error::{Error, Result};
 use crate::git::GitRemote;
 use crate::names::{Repo, Sha};
@@ -193,11 +194,6 @@ impl Drop for CommandDeploy {
             }
         }
     }
-}
-
-fn held<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing panics while it is held.
-    lock.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl fmt::Debug for CommandDeploy {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use http::HeaderMap;
@@ -11,6 +11,7 @@ use tokio::sync::OnceCell;
 
 use super::wire;
 use crate::adapter::Token;
+use crate::adapter::comment::Known;
 use crate::adapter::forge::{self, Forge};
 use crate::adapter::http::{Answer, Call, Client, Scheme, segment};
 use crate::error::{Error, Result};
@@ -37,8 +38,7 @@ pub struct Forgejo {
     login: OnceCell<String>,
     /// Of each repository, a digest of the list that was given last.
     pub(super) given: Mutex<HashMap<Repo, [u8; 32]>>,
-    /// The comments that are kept up to date, so that they need not be looked for each time.
-    pub(super) comments: Mutex<HashMap<(IssueKey, String), u64>>,
+    pub(super) comments: Known,
 }
 
 /// How a list tells that there is more of it.
@@ -66,7 +66,7 @@ impl Forgejo {
             settle: SETTLE,
             login: OnceCell::new(),
             given: Mutex::default(),
-            comments: Mutex::default(),
+            comments: Known::default(),
         })
     }
 
@@ -232,11 +232,6 @@ pub(super) fn api(call: Call) -> Call {
 /// That something is not there for this token: gone, or not to be seen.
 pub(super) fn hidden(what: impl fmt::Display) -> Error {
     forge::hidden(Forgejo::NAME, what)
-}
-
-pub(super) fn held<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing panics while it is held, and nothing in it can be half done.
-    lock.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl fmt::Debug for Forgejo {

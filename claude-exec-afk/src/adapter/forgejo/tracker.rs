@@ -5,9 +5,11 @@ use futures::future::BoxFuture;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
-use super::service::{Forgejo, Paged, api, held, hidden};
+use super::service::{Forgejo, Paged, api, hidden};
 use super::wire;
-use crate::adapter::forge::{self, Forge, confirm};
+use crate::adapter::comment::{self, Comment, Comments, Known};
+use crate::adapter::forge::{self, Forge, confirm, gone};
+use crate::adapter::held::held;
 use crate::adapter::history::{LabelEvent, least_editor};
 use crate::adapter::http::{Answer, Call, whole};
 use crate::error::{Error, Result};
@@ -130,7 +132,7 @@ impl Forgejo {
             }
             let add = api(Call::post(format!("{}/labels", at(key)))).json(&json!({ "labels": ids }))?;
             let answer = self.client.send(&add).await?;
-            labels = gone(answer, key)?.ok()?.json()?;
+            labels = gone::<Self>(answer, key)?.ok()?.json()?;
         }
         let superfluous: Vec<wire::Label> =
             labels.iter().filter(|label| change.remove.contains(&label.name)).cloned().collect();
@@ -178,58 +180,12 @@ impl Forgejo {
         Ok(self.client.send(&make).await?.ok()?.json::<wire::Label>()?.id)
     }
 
-    async fn keep_comment(&self, key: &IssueKey, marker: &str, body: &str) -> Result<()> {
-        let kept = (key.clone(), marker.to_owned());
-        let known = held(&self.comments).get(&kept).copied();
-        let id = match known {
-            Some(id) => Some(id),
-            None => match self.find_comment(key, marker).await? {
-                Some((id, text)) => {
-                    held(&self.comments).insert(kept.clone(), id);
-                    if text == body {
-                        return Ok(());
-                    }
-                    Some(id)
-                }
-                None => None,
-            },
-        };
-        let content = json!({ "body": body });
-        if let Some(id) = id {
-            let edit =
-                api(Call::patch(format!("/repos/{}/issues/comments/{id}", key.repo))).json(&content)?;
-            let answer = self.client.send(&edit).await?;
-            if answer.status() != 404 {
-                return answer.ok().map(drop);
-            }
-            // Someone deleted it.
-            held(&self.comments).remove(&kept);
-        }
-        let write = api(Call::post(format!("{}/comments", at(key)))).json(&content)?;
-        let answer = gone(self.client.send(&write).await?, key)?;
-        let id = answer.ok()?.json::<wire::Comment>()?.id;
-        held(&self.comments).insert(kept, id);
-        Ok(())
-    }
-
-    /// The first comment of our own account with `marker` in it. This list has no pages.
-    async fn find_comment(&self, key: &IssueKey, marker: &str) -> Result<Option<(u64, String)>> {
-        let own = self.own_login().await?;
-        let comments: Vec<wire::Comment> = self.one(format!("{}/comments", at(key)), key).await?;
-        let ours = comments.into_iter().filter(|comment| {
-            let by = comment.user.as_ref().is_some_and(|user| user.login.eq_ignore_ascii_case(own));
-            by && comment.body.as_deref().is_some_and(|body| body.contains(marker))
-        });
-        let first = ours.min_by_key(|comment| comment.id);
-        Ok(first.map(|comment| (comment.id, comment.body.unwrap_or_default())))
-    }
-
     async fn end(&self, key: &IssueKey) -> Result<()> {
         if self.get(key).await?.state != "open" {
             return Ok(());
         }
         let close = api(Call::patch(at(key))).json(&json!({ "state": "closed" }))?;
-        let answer = gone(self.client.send(&close).await?, key)?;
+        let answer = gone::<Self>(self.client.send(&close).await?, key)?;
         // 201 is what it says (T4).
         if answer.status() == 412 {
             let reason = format!("{key} cannot be closed while an issue that it depends on is open (412)");
@@ -243,6 +199,21 @@ impl Forgejo {
     }
 }
 
+impl Comments for Forgejo {
+    fn known(&self) -> &Known {
+        &self.comments
+    }
+
+    /// This list has no pages.
+    async fn all(&self, key: &IssueKey) -> Result<Vec<Comment>> {
+        self.one(format!("{}/comments", at(key)), key).await
+    }
+
+    async fn change(&self, change: Call) -> Result<Answer> {
+        self.client.send(&api(change)).await
+    }
+}
+
 fn at(key: &IssueKey) -> String {
     format!("/repos/{}/issues/{}", key.repo, key.number)
 }
@@ -253,11 +224,6 @@ fn is(name: &str, repo: &Repo) -> bool {
 
 fn has(labels: &[wire::Label], name: &str) -> bool {
     labels.iter().any(|label| label.name == name)
-}
-
-/// A 404 to a change: the token may have lost its access for a while, so it is tried again.
-fn gone(answer: Answer, key: &IssueKey) -> Result<Answer> {
-    if answer.status() == 404 { Err(hidden(key)) } else { Ok(answer) }
 }
 
 /// What a list, or one reading, says of an issue by itself.
@@ -308,7 +274,7 @@ impl Tracker for Forgejo {
     }
 
     fn comment<'a>(&'a self, key: &'a IssueKey, marker: &'a str, body: &'a str) -> BoxFuture<'a, Result<()>> {
-        self.client.within(self.keep_comment(key, marker, body)).boxed()
+        self.client.within(comment::keep(self, key, marker, body)).boxed()
     }
 
     fn close<'a>(&'a self, key: &'a IssueKey) -> BoxFuture<'a, Result<()>> {

@@ -4,9 +4,11 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde_json::json;
 
-use super::service::{GitHub, call, held, hidden};
+use super::service::{GitHub, call, hidden};
 use super::wire;
-use crate::adapter::forge::{self, Forge, confirm};
+use crate::adapter::comment::{self, Comment, Comments, Known};
+use crate::adapter::forge::{self, Forge, confirm, gone};
+use crate::adapter::held::held;
 use crate::adapter::history::{LabelEvent, least_editor};
 use crate::adapter::http::{Answer, Call, segment, whole};
 use crate::error::{Error, Result};
@@ -123,7 +125,7 @@ impl GitHub {
         if !change.add.is_empty() {
             let add = Call::post(format!("{}/labels", at(key))).json(&json!({ "labels": change.add }))?;
             let answer = self.client.send(&call(add)).await?;
-            labels = names(gone(answer, key)?.ok()?.json()?);
+            labels = names(gone::<Self>(answer, key)?.ok()?.json()?);
         }
         for label in &change.remove {
             let remove = Call::delete(format!("{}/labels/{}", at(key), segment(label)));
@@ -141,56 +143,6 @@ impl GitHub {
         confirm("GitHub", change, &labels)
     }
 
-    async fn keep_comment(&self, key: &IssueKey, marker: &str, body: &str) -> Result<()> {
-        let kept = (key.clone(), marker.to_owned());
-        let known = held(&self.comments).get(&kept).copied();
-        let id = match known {
-            Some(id) => Some(id),
-            None => match self.find_comment(key, marker).await? {
-                Some((id, text)) => {
-                    held(&self.comments).insert(kept.clone(), id);
-                    if text == body {
-                        return Ok(());
-                    }
-                    Some(id)
-                }
-                None => None,
-            },
-        };
-        let content = json!({ "body": body });
-        if let Some(id) = id {
-            let edit = Call::patch(format!("/repos/{}/issues/comments/{id}", key.repo)).json(&content)?;
-            let answer = self.client.send(&call(edit)).await?;
-            if answer.status() != 404 {
-                return answer.ok().map(drop);
-            }
-            // Someone deleted it.
-            held(&self.comments).remove(&kept);
-        }
-        let write = Call::post(format!("{}/comments", at(key))).json(&content)?;
-        let answer = gone(self.client.send(&call(write)).await?, key)?;
-        let id = answer.ok()?.json::<wire::Comment>()?.id;
-        held(&self.comments).insert(kept, id);
-        Ok(())
-    }
-
-    /// The first comment of our own account with `marker` in it.
-    async fn find_comment(&self, key: &IssueKey, marker: &str) -> Result<Option<(u64, String)>> {
-        let own = self.own_login().await?;
-        let list = Call::get(format!("{}/comments", at(key))).query("per_page", "100");
-        let pages = self.client.pages(&call(list)).await?;
-        if pages[0].status() == 404 {
-            return Err(hidden(key));
-        }
-        let ours = whole::<wire::Comment>(&pages)?.into_iter().filter(|comment| {
-            let by = comment.user.as_ref().is_some_and(|user| user.login.eq_ignore_ascii_case(own));
-            by && comment.body.as_deref().is_some_and(|body| body.contains(marker))
-        });
-        // Ids increase: of two that were written at the same time, everyone takes the same one.
-        let first = ours.min_by_key(|comment| comment.id);
-        Ok(first.map(|comment| (comment.id, comment.body.unwrap_or_default())))
-    }
-
     async fn end(&self, key: &IssueKey) -> Result<()> {
         match self.get(key).await? {
             // Whoever closed it said why; that stays.
@@ -200,7 +152,7 @@ impl GitHub {
         }
         let content = json!({ "state": "closed", "state_reason": "completed" });
         let answer = self.client.send(&call(Call::patch(at(key)).json(&content)?)).await?;
-        let issue: wire::Issue = gone(answer, key)?.ok()?.json()?;
+        let issue: wire::Issue = gone::<Self>(answer, key)?.ok()?.json()?;
         if issue.state == "closed" {
             return Ok(());
         }
@@ -208,13 +160,27 @@ impl GitHub {
     }
 }
 
-fn at(key: &IssueKey) -> String {
-    format!("/repos/{}/issues/{}", key.repo, key.number)
+impl Comments for GitHub {
+    fn known(&self) -> &Known {
+        &self.comments
+    }
+
+    async fn all(&self, key: &IssueKey) -> Result<Vec<Comment>> {
+        let list = Call::get(format!("{}/comments", at(key))).query("per_page", "100");
+        let pages = self.client.pages(&call(list)).await?;
+        if pages[0].status() == 404 {
+            return Err(hidden(key));
+        }
+        whole(&pages)
+    }
+
+    async fn change(&self, change: Call) -> Result<Answer> {
+        self.client.send(&call(change)).await
+    }
 }
 
-/// A 404 to a change: the token may have lost its access for a while, so it is tried again.
-fn gone(answer: Answer, key: &IssueKey) -> Result<Answer> {
-    if answer.status() == 404 { Err(hidden(key)) } else { Ok(answer) }
+fn at(key: &IssueKey) -> String {
+    format!("/repos/{}/issues/{}", key.repo, key.number)
 }
 
 fn ends_with(url: &str, repo: &Repo) -> bool {
@@ -277,7 +243,7 @@ impl Tracker for GitHub {
     }
 
     fn comment<'a>(&'a self, key: &'a IssueKey, marker: &'a str, body: &'a str) -> BoxFuture<'a, Result<()>> {
-        self.client.within(self.keep_comment(key, marker, body)).boxed()
+        self.client.within(comment::keep(self, key, marker, body)).boxed()
     }
 
     fn close<'a>(&'a self, key: &'a IssueKey) -> BoxFuture<'a, Result<()>> {

@@ -71,14 +71,6 @@ pub(super) struct Access {
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct Comment {
-    pub(super) id: u64,
-    #[serde(default)]
-    pub(super) body: Option<String>,
-    pub(super) user: Option<User>,
-}
-
-#[derive(Debug, Deserialize)]
 pub(super) struct Repository {
     pub(super) default_branch: String,
 }

@@ -1,7 +1,7 @@
 //! The client: one service, one account.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::{Bytes, BytesMut};
@@ -16,6 +16,7 @@ use super::cache::{Cache, Kept, Key};
 use super::call::{Answer, Call, Target, said};
 use super::limit::{Standing, date, standing};
 use super::link;
+use crate::adapter::held::held;
 use crate::adapter::{Secret, Token};
 use crate::error::{Error, Result};
 
@@ -383,11 +384,6 @@ fn redacted_body(secret: &Option<Secret>, body: Bytes) -> Bytes {
         (Some(secret), Ok(text)) if text.contains(secret.expose()) => secret.redacted(text).into(),
         _ => body,
     }
-}
-
-fn held<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing panics while it is held, and nothing in it can be half done.
-    lock.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl fmt::Debug for Client {

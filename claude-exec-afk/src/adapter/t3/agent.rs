@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
@@ -19,6 +19,7 @@ use super::stop::{self, Asked, Found, Next};
 use super::turn::Progress;
 use super::wire;
 use super::{look, words};
+use crate::adapter::held::held;
 use crate::error::{Error, Result};
 use crate::names::{Digest, RunId};
 use crate::port::{Accepted, Agent, Permit, Start, Task, Turn};
@@ -348,11 +349,6 @@ async fn bounded<T>(call: impl Future<Output = Result<T>>) -> Result<T> {
 
 fn unfinished(reason: &str) -> Error {
     Error::unavailable(WHAT, reason, None)
-}
-
-fn held<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
-    // What it guards is whole between any two statements.
-    lock.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl fmt::Debug for T3Agent {
