@@ -11,7 +11,7 @@ use bytes::Bytes;
 use claude_exec::brain::live::TurnOptions;
 use claude_exec::brain::pool::{Claimed, Eviction, Origin, Pool};
 use claude_exec::executor::{Answer, Command, Control, Executor, Process, Scripted, ScriptedCli, Stop};
-use claude_exec::invocation::SessionChoice;
+use claude_exec::invocation::{Deadlines, SessionChoice};
 use claude_exec::protocol::{Event, SessionId};
 use claude_exec::{Error, Invocation, Result};
 use futures::future::BoxFuture;
@@ -169,6 +169,20 @@ async fn what_is_expected_is_warm_for_the_first_who_asks() {
     pool.expect(&new()).unwrap();
     until("there is a spare", || pool.stats().spares == 1).await;
     assert_eq!(pool.claim(&new()).await.unwrap().origin(), Origin::Spare);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_spare_that_was_opened_for_another_has_the_limits_of_who_claims_it() {
+    let pool = Pool::builder(ScriptedCli::new(|_| Answer::text("").hang())).build().unwrap();
+    let within = |seconds| new().deadlines(Deadlines::within(Duration::from_secs(seconds)));
+    pool.expect(&within(3600)).unwrap();
+    until("there is a spare", || pool.stats().spares == 1).await;
+    let claimed = pool.claim(&within(10)).await.unwrap();
+    assert_eq!(claimed.origin(), Origin::Spare);
+    let (live, _place) = claimed.into_parts();
+    let begun = tokio::time::Instant::now();
+    let (outcome, _) = live.say("a", &TurnOptions::new()).finish().await;
+    assert!(outcome.unwrap_err().is_timeout() && begun.elapsed() < Duration::from_secs(60));
 }
 
 #[tokio::test(start_paused = true)]
