@@ -5,7 +5,7 @@ use claude_exec_afk::issue::{IssueState, Permission};
 use claude_exec_afk::port::{IssueText, LabelChange, Listing};
 use claude_exec_afk::{Digest, Seen};
 
-use crate::hub::{Face, READY};
+use crate::hub::{Face, Hub, READY};
 use crate::stage::{By, Faced, Simulated, Stage};
 
 /// The clauses of `Tracker`'s contract, one after another, in one world.
@@ -95,4 +95,26 @@ async fn forgejo_keeps_the_contract() {
 #[tokio::test]
 async fn gitea_keeps_the_contract() {
     keeps_the_contract(&Faced::new(Face::Gitea).await).await;
+}
+
+#[tokio::test]
+async fn only_a_comment_of_its_own_is_kept_and_one_that_was_deleted_is_written_again() {
+    const MARKER: &str = "<!-- run-1 -->";
+    for face in [Face::GitHub, Face::Forgejo, Face::Gitea] {
+        let stage = Faced::new(face).await;
+        let key = stage.issue("quoted", "");
+        let quote = format!("> {MARKER} as a person quotes it");
+        let theirs = (9000, "octo".to_owned(), quote.clone());
+        stage.change(|hub| hub.issues.get_mut(&key.number).unwrap().comments.push(theirs));
+        let tracker = stage.tracker();
+        for text in ["one", "two"] {
+            let text = format!("{MARKER} {text}");
+            tracker.comment(&key, MARKER, &text).await.unwrap();
+            assert_eq!(stage.comments(&key).await, [quote.clone(), text], "{face:?}");
+            let delete = |hub: &mut Hub| {
+                hub.issues.get_mut(&key.number).unwrap().comments.retain(|comment| comment.1 == "octo");
+            };
+            stage.change(delete);
+        }
+    }
 }
